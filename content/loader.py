@@ -41,9 +41,7 @@ def read_text(path: Path) -> str:
     except FileNotFoundError:
         raise BrokenContent(path, "is missing; add it") from None
     except UnicodeDecodeError as error:
-        raise BrokenContent(
-            path, f"is not UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8"
-        ) from None
+        raise BrokenContent(path, f"is not UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8") from None
     if not text.strip():
         raise BrokenContent(path, "is empty; fill it")
     return text
@@ -61,11 +59,7 @@ def read_yaml(path: Path) -> Any:
 def answer_parts(text: str) -> list[AnswerPart]:
     """Split a model answer at its `<!-- covers: ... -->` lines; text before the first covers nothing."""
     marks = list(COVERS.finditer(text))
-    parts = (
-        [AnswerPart(text=text[: marks[0].start()], covers=())]
-        if marks and text[: marks[0].start()].strip()
-        else []
-    )
+    parts = [AnswerPart(text=text[: marks[0].start()], covers=())] if marks and text[: marks[0].start()].strip() else []
     for mark, end in zip(marks, [m.start() for m in marks[1:]] + [len(text)], strict=True):
         ids = tuple(part.strip() for part in mark["ids"].split(",") if part.strip())
         parts.append(AnswerPart(text=text[mark.end() : end], covers=ids))
@@ -107,9 +101,7 @@ def _blame(folder: Path, error: ValidationError | TypeError) -> BrokenContent:
 def load_pack(folder: Path) -> tuple[Pack, list[Question]]:
     """Read a pack's folder; its questions stand in the order of their folders' names."""
     data = read_yaml(folder / "pack.yaml")
-    folders = sorted(
-        path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(("_", "."))
-    )
+    folders = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(("_", ".")))
     questions = [load_question(path, folder.name) for path in folders]
     try:
         return Pack(**data, id=folder.name, questions=tuple(q.id for q in questions)), questions
@@ -125,9 +117,7 @@ def read_catalog(folders: Iterable[Path]) -> Catalog:
         packs.append(pack)
         for question in found:
             if question.id in questions:
-                raise BrokenContent(
-                    folder, f"question id {question.id} exists twice; ids must differ across packs"
-                )
+                raise BrokenContent(folder, f"question id {question.id} exists twice; ids must differ across packs")
             questions[question.id] = question
     return Catalog(packs=tuple(packs), questions=questions)
 

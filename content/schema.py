@@ -74,9 +74,7 @@ class Criterion(Part):
     weight: Annotated[float, Field(gt=0, le=100)]
     examples: Annotated[tuple[Text, ...], Field(min_length=3)]
     misconceptions: Annotated[tuple[Text, ...], Field(min_length=3)]
-    accept: tuple[
-        Text, ...
-    ] = ()  # regular expressions, any of which must occur where the criterion is a number
+    accept: tuple[Text, ...] = ()  # regular expressions, any of which must occur where the criterion is a number
     probe: Text
     sources: Annotated[tuple[Slug, ...], Field(min_length=1)]
 
