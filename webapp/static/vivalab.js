@@ -1,0 +1,295 @@
+/* What the browser does by itself: draws the clock, keeps drafts safe, follows links that a handler returned. */
+(() => {
+  "use strict";
+
+  const SAVE_AFTER_MS = 800;
+  const SAVE_AT_LEAST_EVERY_MS = 4000;
+  const RETRY_MS = 3000;
+  const GRACE_MS = 2500;
+
+  const minutesAndSeconds = (seconds) => {
+    const whole = Math.max(0, Math.ceil(seconds));
+    const hours = Math.floor(whole / 3600);
+    const rest = `${String(Math.floor((whole % 3600) / 60)).padStart(2, "0")}:${String(whole % 60).padStart(2, "0")}`;
+    return hours ? `${hours}:${rest}` : rest;
+  };
+
+  const ago = (milliseconds) => {
+    const seconds = Math.round(milliseconds / 1000);
+    if (seconds < 2) return "just now";
+    if (seconds < 60) return `${seconds} s ago`;
+    return `${Math.floor(seconds / 60)} min ago`;
+  };
+
+  /* The deadline is the server's; the browser only counts down, corrected by the difference of the two clocks. */
+  class Clock {
+    constructor(element, onEnd) {
+      this.element = element;
+      this.onEnd = onEnd;
+      this.spoken = null;
+      this.timer = setInterval(() => this.draw(), 250);
+    }
+
+    set(room) {
+      this.room = room;
+      this.skew = room.server_ms - Date.now();
+      this.ended = false;
+      this.draw();
+    }
+
+    draw() {
+      if (!this.element.isConnected) return clearInterval(this.timer);
+      if (!this.room) return;
+      const now = this.room.paused_ms ?? Date.now() + this.skew;
+      const left = (this.room.deadline_ms - now) / 1000;
+      const digits = this.element.querySelector(".digits");
+      const text = minutesAndSeconds(left);
+      if (digits && digits.textContent !== text) digits.textContent = text;
+      const face = this.element.querySelector(".clock");
+      face?.classList.toggle("amber", left <= 300 && left > 60);
+      face?.classList.toggle("red", left <= 60);
+      const track = this.element.querySelector(".track i");
+      if (track) track.style.width = `${Math.min(100, Math.max(0, 100 - (100 * left) / this.room.allowed_s))}%`;
+      this.speak(left);
+      if (left <= 0 && !this.ended && this.room.paused_ms == null) {
+        this.ended = true;
+        this.onEnd();
+      }
+    }
+
+    speak(left) {
+      const mark = left <= 60 ? "One minute left." : left <= 300 ? "Five minutes left." : null;
+      if (mark && mark !== this.spoken) {
+        this.spoken = mark;
+        const voice = this.element.querySelector(".voice");
+        if (voice) voice.textContent = mark;
+      }
+    }
+  }
+
+  /* One attempt's text: on the server when it can be, in this browser until then. */
+  class Draft {
+    constructor(textarea, state) {
+      this.textarea = textarea;
+      this.state = state;
+      this.timer = null;
+      textarea.addEventListener("input", () => this.changed());
+      addEventListener("online", () => this.save());
+      addEventListener("pagehide", () => this.leave());
+      addEventListener("visibilitychange", () => document.visibilityState === "hidden" && this.save());
+      setInterval(() => this.show(), 1000);
+    }
+
+    open(room) {
+      this.attempt = room.attempt_id;
+      this.key = `vivalab:draft:${room.attempt_id}`;
+      this.report = room.report_url;
+      this.revision = room.revision;
+      this.saved = room.text;
+      this.savedAt = room.saved_ms == null ? null : room.saved_ms - room.server_ms + Date.now();
+      this.trouble = null;
+      this.closed = false;
+      this.write(room.text);
+      const kept = this.kept();
+      if (kept && kept.text !== room.text) {
+        if (kept.base === room.revision) {
+          this.write(kept.text);
+          this.save();
+        } else {
+          this.write(kept.text);
+          this.conflict({ text: room.text, revision: room.revision });
+        }
+      }
+      this.show();
+    }
+
+    kept() {
+      try {
+        return JSON.parse(localStorage.getItem(this.key));
+      } catch {
+        return null;
+      }
+    }
+
+    keep() {
+      try {
+        localStorage.setItem(this.key, JSON.stringify({ text: this.textarea.value, base: this.revision }));
+        return true;
+      } catch {
+        return false;
+      }
+    }
+
+    write(text) {
+      if (this.textarea.value === text) return;
+      this.textarea.value = text;
+      this.silent = true;
+      this.textarea.dispatchEvent(new Event("input", { bubbles: true }));
+      this.silent = false;
+    }
+
+    changed() {
+      if (this.silent || this.closed || !this.attempt) return;
+      this.keep();
+      this.firstChange ??= Date.now();
+      clearTimeout(this.timer);
+      const overdue = Date.now() - this.firstChange > SAVE_AT_LEAST_EVERY_MS;
+      this.timer = setTimeout(() => this.save(), overdue ? 0 : SAVE_AFTER_MS);
+      this.show();
+    }
+
+    async save(options = {}) {
+      if (!this.attempt || this.closed || this.conflicted || this.saving) return;
+      const text = this.textarea.value;
+      if (text === this.saved) return this.forget(text);
+      clearTimeout(this.timer);
+      this.firstChange = null;
+      this.saving = true;
+      let answer;
+      try {
+        answer = await fetch(`/attempts/${this.attempt}/draft`, {
+          method: "PUT",
+          headers: { "content-type": "application/json" },
+          body: JSON.stringify({ text, revision: this.revision }),
+          ...options,
+        });
+      } catch {
+        this.failed("Not saved: offline, kept in this browser");
+        return;
+      } finally {
+        this.saving = false;
+      }
+      const said = await answer.json().catch(() => ({}));
+      if (answer.ok) {
+        Object.assign(this, { revision: said.revision, saved: text, savedAt: Date.now(), trouble: null });
+        this.forget(text);
+      } else if (answer.status === 409) {
+        this.conflict(said);
+      } else if (answer.status === 410) {
+        this.closed = true;
+        this.trouble = said.detail;
+        setTimeout(() => location.assign(this.report), GRACE_MS);
+      } else {
+        this.failed(`Not saved: ${said.detail ?? "the server is in trouble"}; kept in this browser`);
+      }
+      this.show();
+    }
+
+    failed(sentence) {
+      this.trouble = this.keep() ? sentence : "Not saved, and this browser keeps nothing: copy your text";
+      clearTimeout(this.timer);
+      this.timer = setTimeout(() => this.save(), RETRY_MS);
+      this.show();
+    }
+
+    forget(text) {
+      if (this.kept()?.text === text) localStorage.removeItem(this.key);
+      if (this.textarea.value !== text) this.changed();
+    }
+
+    conflict(other) {
+      this.conflicted = true;
+      this.trouble = "Not saved: changed in another tab or device";
+      const box = document.querySelector(".conflict");
+      if (!box) return;
+      box.hidden = false;
+      box.querySelector("pre").textContent = other.text || "(empty)";
+      box.querySelector("[data-keep]").onclick = () => this.settle(other.revision, null);
+      box.querySelector("[data-take]").onclick = () => this.settle(other.revision, other.text);
+      this.show();
+    }
+
+    settle(revision, text) {
+      this.conflicted = false;
+      this.trouble = null;
+      this.revision = revision;
+      document.querySelector(".conflict").hidden = true;
+      if (text !== null) {
+        this.saved = text;
+        this.write(text);
+        localStorage.removeItem(this.key);
+      } else {
+        this.saved = null;
+      }
+      this.save();
+    }
+
+    leave() {
+      if (this.textarea.value !== this.saved) this.save({ keepalive: true });
+    }
+
+    show() {
+      if (!this.state.isConnected) return;
+      const dirty = this.textarea.value !== this.saved;
+      const sentence =
+        this.trouble ?? (this.savedAt == null ? (dirty ? "Saving…" : "") : dirty ? "Saving…" : `Saved ${ago(Date.now() - this.savedAt)}`);
+      if (this.state.textContent !== sentence) this.state.textContent = sentence;
+      this.state.classList.toggle("trouble", this.trouble !== null);
+    }
+  }
+
+  const present = (selector) =>
+    new Promise((resolve) => {
+      const look = () => {
+        const found = document.querySelector(selector);
+        found ? resolve(found) : setTimeout(look, 50);
+      };
+      look();
+    });
+
+  const room = {
+    /* Mounts the room's bar: `props.value` is the room as the server last told it. */
+    async mount(element, props, watch) {
+      this.clock = new Clock(element, () => this.end());
+      const open = async () => {
+        if (!props.value) return;
+        this.value = props.value;
+        this.clock.set(props.value);
+        document.body.classList.toggle("paused", props.value.paused_ms != null);
+        const textarea = await present("#answer textarea");
+        textarea.setAttribute("aria-label", "Your answer");
+        textarea.readOnly = props.value.paused_ms != null;
+        if (!this.draft || this.draft.textarea !== textarea) this.draft = new Draft(textarea, await present(".save-state"));
+        if (this.draft.attempt !== props.value.attempt_id) this.draft.open(props.value);
+      };
+      watch("value", open);
+      await open();
+    },
+
+    /* What a submission sends: the text as it stands, and the revision it grew from. */
+    hand_in() {
+      const text = document.querySelector("#answer textarea")?.value ?? "";
+      if (!text.trim() && !confirm("Your answer is empty. Submit it anyway?")) return { cancelled: true };
+      return { attempt_id: this.value.attempt_id, text, revision: this.draft.revision };
+    },
+
+    handed_in() {
+      this.draft.closed = true;
+      localStorage.removeItem(this.draft.key);
+    },
+
+    async end() {
+      await this.draft?.save();
+      if (this.draft) this.draft.trouble = "Time is up. Your last saved text is submitted.";
+      this.draft?.show();
+      setTimeout(() => location.assign(this.value.report_url), GRACE_MS + 1500);
+    },
+  };
+
+  /* Buttons inside a view report what they stand for: data-act names the event's payload. */
+  const acts = (element, trigger) =>
+    element.addEventListener("click", (event) => {
+      const button = event.target.closest("[data-act]");
+      if (button && !button.disabled) trigger("select", { ...button.dataset });
+    });
+
+  const fold = (element) => {
+    if (matchMedia("(max-width: 760px)").matches) element.querySelectorAll("details[data-fold]").forEach((d) => (d.open = false));
+  };
+
+  const go = (url) => {
+    if (typeof url === "string" && url.startsWith("/")) location.assign(url);
+  };
+
+  window.vivalab = { room, acts, fold, go };
+})();
