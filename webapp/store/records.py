@@ -1,0 +1,53 @@
+"""What the store hands out besides rows: plain, frozen, and free of any database connection."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from webapp.store.tables import Answer, Attempt, GradeState, InterviewSession
+
+
+@dataclass(frozen=True)
+class AnswerToGrade:
+    """An answer that a grader has claimed; `tries` counts the claims, this one included."""
+
+    answer_id: str
+    attempt_id: str
+    question_id: str
+    text: str
+    tries: int
+
+
+@dataclass(frozen=True)
+class Grade:
+    """One grading of an answer.
+
+    `score` is 0 to 100, None until graded. Each verdict is a mapping with `criterion`, `verdict`, `quote`, `start`,
+    `end` (characters of the answer) and `reason`. `error` says why the last try failed.
+    """
+
+    answer_id: str
+    state: GradeState
+    created_at: datetime
+    kind: str | None
+    model: str | None
+    version: str | None
+    score: float | None
+    verdicts: tuple[Mapping[str, Any], ...]
+    gate: Mapping[str, Any] | None
+    flags: tuple[str, ...]
+    seconds: float | None
+    graded_at: datetime | None
+    tries: int
+    error: str | None
+
+
+@dataclass(frozen=True)
+class AttemptRecord:
+    """An attempt with its session, and once submitted its answer and the grade to show."""
+
+    session: InterviewSession
+    attempt: Attempt
+    answer: Answer | None
+    grade: Grade | None

@@ -1,0 +1,55 @@
+"""Runs of the sandbox."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlmodel import col, select
+
+from webapp.store.database import Database
+from webapp.store.errors import NotFound
+from webapp.store.tables import Attempt, InterviewSession, Run, utc_now
+
+
+class Runs(Database):
+    """The store's runs."""
+
+    def add_run(
+        self,
+        *,
+        user_id: str,
+        kind: str,
+        settings: Mapping[str, Any],
+        figures: Mapping[str, Any],
+        attempt_id: str | None = None,
+        receipt: str | None = None,
+        now: datetime | None = None,
+    ) -> Run:
+        """Keep a run, beside one's own attempt or without one; NotFound if the attempt is not one's own."""
+        run = Run(
+            user_id=user_id,
+            attempt_id=attempt_id,
+            kind=kind,
+            settings=dict(settings),
+            figures=dict(figures),
+            receipt=receipt,
+            created_at=now or utc_now(),
+        )
+        mine = (
+            select(Attempt.id)
+            .join(InterviewSession)
+            .where(Attempt.id == attempt_id, InterviewSession.user_id == user_id)
+        )
+        with self._writing() as database:
+            if attempt_id is not None and database.exec(mine).first() is None:
+                raise NotFound(f"attempt {attempt_id}")
+            database.add(run)
+        return run
+
+    def runs(self, user_id: str, attempt_id: str | None = None, limit: int = 200) -> list[Run]:
+        """Return one's own runs, newest first; only those beside an attempt if one is named."""
+        query = select(Run).where(Run.user_id == user_id)
+        if attempt_id is not None:
+            query = query.where(Run.attempt_id == attempt_id)
+        with self._reading() as database:
+            return list(database.exec(query.order_by(col(Run.created_at).desc()).limit(limit)))
