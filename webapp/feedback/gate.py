@@ -1,0 +1,215 @@
+"""The gate: answers that need no grader, because they say nothing that could earn credit or can't be read.
+
+Covered: nothing but marks or emoji, "I don't know" in its forms, the question repeated, words without a statement,
+chance letters, another subject altogether, another language, code alone. Not covered: fluent prose that is wrong or
+beside the point; that is the graders' work. When in doubt the gate lets an answer pass, for a false alarm costs a
+candidate everything and a miss costs little: the graders find nothing in such an answer.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+
+from content import Question
+from webapp.feedback.embedding import load_embedder
+from webapp.feedback.lexicon import FILLERS, FOREIGN_WORDS, FUNCTION_WORDS
+from webapp.feedback.text import (
+    LETTERS,
+    Prose,
+    Span,
+    is_word_list,
+    prose,
+    runs,
+    sentences,
+    stem,
+    stems,
+    words,
+)
+from webapp.feedback.verdict import Flag, Gate
+
+REFUSALS = re.compile(
+    r"\b(?:do\s*n['’o]?t|did\s*n['’o]?t|can\s*n?['’o]?t|could\s*n['’o]?t)\s+(?:\w+\s+){0,2}?"
+    r"(?:know|knew|remember|recall|answer|say|tell|think\s+of)\b"
+    r"|\b(?:no|not\s+a|without\s+an?y?|have\s*n['’o]?t\s+an?y?)\s+(?:\w+\s+)?(?:idea|clue|answer|response|comment|knowledge)\b"
+    r"|\b(?:not|n['’]t|never)\s+(?:\w+\s+)?(?:sure|certain|familiar|heard|learned|studied)\b"
+    r"|\b(?:idk|dunno|pass|skip|tbd|n/?a)\b|\bempty\s+submission\b|\bgive\s+up\b|\bnothing\s+to\s+say\b",
+    re.IGNORECASE,
+)
+FILLER_STEMS = frozenset(stem(word) for word in FILLERS)
+
+# A word of the bank's English rubrics has 4.7 letters a word piece at the median and never under 2; chance letters have
+# about 1.6 (tests/bench/grading.py prints both).
+GIBBERISH_LETTERS_PER_PIECE = 2.0
+# Of an answer on a question's subject at least a third of the content words stand somewhere in the question's material
+# (tests/bench/grading.py); an eighth is far from that.
+OFF_TOPIC_SHARE = 0.125
+REPEATED_SHARE = 0.8
+
+
+def gate(question: Question, answer: str) -> Gate | None:
+    """Return why an answer needs no grader, None if it goes to one.
+
+    Returns:
+        A gate with score 0 if the answer says nothing, with score None if it can't be read by these graders.
+    """
+    readable = prose(answer)
+    if not any(character.isalnum() for character in answer):
+        return Gate("empty", "The answer has no words in it.", 0)
+    if not any(character.isalnum() for character in readable.text):
+        return Gate("only_code", "The answer is only code or a diagram, which this grader can't read.", None)
+    for check in CHECKS:
+        found = check(question, readable)
+        if found:
+            return found
+    return None
+
+
+def other_language(question: Question, answer: Prose) -> Gate | None:
+    """Stop answers that are mostly not in English; they are not graded, never scored 0."""
+    letters = [character for character in answer.text if character.isalpha()]
+    foreign = sum(ord(character) > 0x24F and not 0x370 <= ord(character) < 0x400 for character in letters)
+    # a syllable or idea a character: a third of the letters is more than half of what is said
+    if foreign >= 4 and foreign / len(letters) > 0.33:
+        return _not_english("The answer is not in English")
+    listed = [word.lower() for word in LETTERS.findall(answer.text)]
+    english = sum(word in FUNCTION_WORDS for word in listed)
+    for language, marks in FOREIGN_WORDS.items():
+        hits = [word for word in listed if word in marks]
+        if len(set(hits)) >= 3 and len(hits) > english and len(hits) / len(listed) >= 0.15:
+            return _not_english(f"The answer looks like {language}")
+    return None
+
+
+def does_not_know(question: Question, answer: Prose) -> Gate | None:
+    """Stop answers that only say that their author doesn't know, or say nothing at all."""
+    own = set(stems(answer.text)) - FILLER_STEMS - question_stems(question)
+    own = {word for word in own if not REFUSALS.fullmatch(word)}
+    if own:
+        return None
+    if REFUSALS.search(answer.text):
+        return Gate("dont_know", "The answer says that you don't know, and states nothing that could be graded.", 0)
+    if not set(stems(answer.text)) - FILLER_STEMS:
+        return Gate("no_statement", "The answer states nothing about the question.", 0)
+    return None
+
+
+def nothing_stated(question: Question, answer: Prose) -> Gate | None:
+    """Stop answers of which every passage repeats the question, lists words or is no language at all."""
+    spans = sentences(answer.text)
+    found = noise(question, answer.text, spans)
+    if repeats(question, answer.text):
+        flag = Flag.QUESTION_REPEATED
+    elif len(found) == len(spans):
+        flag = Counter(found.values()).most_common(1)[0][0]
+    else:
+        return None
+    reason, sentence = {
+        Flag.QUESTION_REPEATED: ("question_repeated", "The answer repeats the question and adds nothing to it."),
+        Flag.WORD_LIST: ("word_list", "The answer lists words and says nothing about how they belong together."),
+        Flag.GIBBERISH: ("gibberish", "The answer has no readable words in it."),
+    }[flag]
+    return Gate(reason, sentence, 0)
+
+
+def off_topic(question: Question, answer: Prose) -> Gate | None:
+    """Stop answers of some length that have next to no word in common with all that is written about the question."""
+    own = stems(answer.text)
+    if len(own) < 12:
+        return None
+    known = material_stems(question)
+    if sum(word in known for word in own) / len(own) >= OFF_TOPIC_SHARE:
+        return None
+    return Gate("off_topic", "The answer is about another subject: none of the question's terms occur in it.", 0)
+
+
+CHECKS: tuple[Callable[[Question, Prose], Gate | None], ...] = (
+    other_language,
+    does_not_know,
+    nothing_stated,
+    off_topic,
+)
+
+
+def noise(question: Question, text: str, spans: Sequence[Span]) -> dict[Span, Flag]:
+    """Return which sentences can't earn credit, whatever words they hold, and why."""
+    found: dict[Span, Flag] = {}
+    for span in spans:
+        sentence = text[slice(*span)]
+        if is_gibberish(sentence):
+            found[span] = Flag.GIBBERISH
+        elif repeats(question, sentence):
+            found[span] = Flag.QUESTION_REPEATED
+        elif is_word_list(sentence):
+            found[span] = Flag.WORD_LIST
+    for run in runs([span for span in spans if span not in found], text):
+        # keywords with a full stop or a new line after each are a list all the same
+        if is_word_list(" ".join(text[slice(*span)] for span in run), short=True):
+            found |= dict.fromkeys(run, Flag.WORD_LIST)
+    return found
+
+
+def is_gibberish(sentence: str) -> bool:
+    """Tell whether a sentence's words are chance letters or one endless word."""
+    listed = [word for word in LETTERS.findall(sentence) if len(word) >= 4]
+    if not listed:
+        return False
+    if max(map(len, listed)) > 60:
+        return True
+    if len(listed) < 2:
+        return False
+    return sum(map(len, listed)) / sum(load_embedder().pieces(listed)) < GIBBERISH_LETTERS_PER_PIECE
+
+
+def repeats(question: Question, sentence: str) -> bool:
+    """Tell whether a sentence of five words or more has nearly all its word triples from the question."""
+    listed = words(sentence)
+    if len(listed) < 5:
+        return False
+    known = question_triples(question)
+    return sum(triple in known for triple in triples(listed)) / (len(listed) - 2) >= REPEATED_SHARE
+
+
+def triples(listed: Sequence[str]) -> zip[tuple[str, str, str]]:
+    """Return each word with the two that follow it."""
+    return zip(listed, listed[1:], listed[2:], strict=False)
+
+
+@lru_cache(maxsize=256)
+def _triple_set(text: str) -> frozenset[tuple[str, str, str]]:
+    return frozenset(triples(words(text)))
+
+
+def question_triples(question: Question) -> frozenset[tuple[str, str, str]]:
+    """Return the word triples of what the candidate read."""
+    return _triple_set(asked(question))
+
+
+@lru_cache(maxsize=256)
+def _stem_set(text: str) -> frozenset[str]:
+    return frozenset(stems(text))
+
+
+def asked(question: Question) -> str:
+    """Return what the candidate read."""
+    return f"{question.title}\n{question.statement}"
+
+
+def question_stems(question: Question) -> frozenset[str]:
+    """Return the stems of what the candidate read."""
+    return _stem_set(asked(question))
+
+
+def material_stems(question: Question) -> frozenset[str]:
+    """Return the stems of all that is written about the question."""
+    parts = [question.title, question.statement, question.model_answer_text()]
+    for criterion in question.criteria:
+        parts += [criterion.text, criterion.probe, *criterion.examples, *criterion.misconceptions]
+    for fact in question.facts:
+        parts += [fact.about, fact.answer]
+    parts += [hint.text for hint in question.hints]
+    return _stem_set("\n".join(parts))
+
+
+def _not_english(what: str) -> Gate:
+    return Gate("other_language", f"{what}, which can't be graded here; it is kept, and a person can review it.", None)

@@ -1,0 +1,42 @@
+"""Grading: the gate first, then a grader, then the check of its quotes and the sum of its weights."""
+
+from functools import cache
+
+from content import Question, load_catalog
+from webapp.feedback.coverage import CoverageGrader
+from webapp.feedback.gate import gate
+from webapp.feedback.verdict import Feedback, Grader, gated, settle
+
+
+class UnknownQuestion(KeyError):
+    """No pack has a question of that id."""
+
+    def __str__(self) -> str:
+        return f"no question {self.args[0]!r} in the packs"
+
+
+@cache
+def coverage_grader() -> CoverageGrader:
+    """Return the process's coverage grader."""
+    return CoverageGrader()
+
+
+def grade(question_id: str, answer: str) -> Feedback:
+    """Return the feedback on an answer to one of the catalog's questions.
+
+    Raises:
+        UnknownQuestion: There is no question of that id.
+    """
+    try:
+        question = load_catalog().questions[question_id]
+    except KeyError:
+        raise UnknownQuestion(question_id) from None
+    return grade_with(coverage_grader(), question, answer)
+
+
+def grade_with(grader: Grader, question: Question, answer: str) -> Feedback:
+    """Return the feedback of a grader on an answer."""
+    stopped = gate(question, answer)
+    if stopped:
+        return gated(question, grader, stopped)
+    return settle(question, grader, grader.grade(question, answer), answer)

@@ -1,0 +1,36 @@
+"""Word lists that tell statements from lists of keywords, refusals from answers, and English from other languages."""
+
+_FUNCTION_WORDS = """
+a about after again all also although an and any are as at be because been before being between both but by can could
+did do does doing down during each either every few for from had has have having he her here him his how i if in into
+is it its itself just like many may me might more most much must my neither no nor not of off on once only or other
+our out over own same she should since so some such than that the their them then there these they this those through
+to too under until up upon us very was we were what when where whether which while who why will with within without
+would yet you your
+"""
+_FILLERS = """
+answer question topic subject idea clue sorry honest honestly really actually simply unfortunately maybe perhaps
+probably sure certain certainly know knew knowing known remember recall say tell think thing things something anything
+nothing everything detail details exact exactly experience familiar heard hear learn learned study studied guess hmm
+um uh well yes no ok okay please thank thanks skip pass next move time now still never one try help interview
+interviewer work worked use used bit lot idk dunno tbd na empty submission response comment give knowledge come head
+mind top moment right apologies apologize afraid good great nice interesting hard difficult tough explain describe
+mean get let go dont cant didnt wont couldnt havent don't can't didn't won't couldn't haven't i'm i've i'd it's that's
+"""
+_NUMBERS = "zero one two three four five six seven eight nine ten"
+# function words that English doesn't share, for the languages that a Latin keyboard most likely brings
+_FOREIGN = {
+    "German": "und der das ist nicht ein eine einen mit auf für von den dem wird werden sich auch bei durch oder zu",
+    "French": "et le les des est une dans pour que qui sur avec par ce sont pas du au cette nous il elle",
+    "Spanish": "y el los las es una para que con por del se como más su al lo está son pero esta entre",
+    "Italian": "e il gli che è una per con non del della si sono come più nel alla anche questo da",
+    "Portuguese": "e o os as é uma para que com por do da não se como mais em na ao são",
+    "Dutch": "en het een van is niet met op voor zijn wordt door de dat die worden ook naar bij uit",
+    "Polish": "i w na z nie jest się do że przez oraz jak dla po są od który",
+    "Turkish": "ve bir bu için ile olarak da de çok daha olan gibi sonra kadar",
+}
+
+FUNCTION_WORDS = frozenset(_FUNCTION_WORDS.split())
+FILLERS = frozenset(_FILLERS.split())
+NUMBERS = {word: str(value) for value, word in enumerate(_NUMBERS.split())}
+FOREIGN_WORDS = {language: frozenset(listed.split()) - FUNCTION_WORDS for language, listed in _FOREIGN.items()}
