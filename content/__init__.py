@@ -1,5 +1,7 @@
 """Questions as Markdown and YAML, and what reads and checks them."""
 
+from content.lint import Grading, Problem, lint_packs
+from content.live import LiveCatalog
 from content.loader import BrokenContent, load_catalog, pack_folders, read_catalog
 from content.schema import (
     Catalog,
@@ -17,6 +19,7 @@ from content.schema import (
     Source,
     Tier,
 )
+from content.sheet import show
 
 __all__ = [
     "BrokenContent",
@@ -27,14 +30,19 @@ __all__ = [
     "Fact",
     "FollowUp",
     "Form",
+    "Grading",
     "Hint",
     "Level",
     "Line",
+    "LiveCatalog",
     "Pack",
+    "Problem",
     "Question",
     "Source",
     "Tier",
+    "lint_packs",
     "load_catalog",
     "pack_folders",
     "read_catalog",
+    "show",
 ]

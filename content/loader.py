@@ -20,6 +20,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from content.position import line_of
 from content.schema import AnswerPart, Catalog, Pack, Question
 
 HERE = Path(__file__).parent
@@ -71,7 +72,10 @@ def load_question(folder: Path, pack: str) -> Question:
     data = read_yaml(folder / "question.yaml")
     if not isinstance(data, dict):
         raise BrokenContent(folder / "question.yaml", "must be a mapping", 1)
-    exercise = {**data.pop("exercise", {}), "statement": read_text(folder / "exercise.md")}
+    exercise = data.pop("exercise", None)
+    if not isinstance(exercise, dict):
+        raise BrokenContent(folder / "question.yaml", "exercise: must be a mapping with form and title", 1)
+    exercise = {**exercise, "statement": read_text(folder / "exercise.md")}
     starter = folder / "starter.py"
     if starter.exists():
         exercise["starter"] = read_text(starter)
@@ -89,13 +93,23 @@ def load_question(folder: Path, pack: str) -> Question:
         raise _blame(folder, error) from None
 
 
+FILES = {"criteria": "rubric.yaml", "model_answer": "answer.md", "statement": "statement.md"}
+EXERCISE_FILES = {"statement": "exercise.md", "starter": "starter.py"}
+
+
 def _blame(folder: Path, error: ValidationError | TypeError) -> BrokenContent:
     if isinstance(error, TypeError):
         return BrokenContent(folder / "question.yaml", str(error))
     first = error.errors()[0]
-    location = [str(step) for step in first["loc"]]
-    name = "rubric.yaml" if location and location[0] == "criteria" else "question.yaml"
-    return BrokenContent(folder / name, f"{'.'.join(location)}: {first['msg']}")
+    location = first["loc"]
+    problem = f"{'.'.join(map(str, location))}: {first['msg']}"
+    if location[:1] == ("exercise",) and location[-1] in EXERCISE_FILES:
+        return BrokenContent(folder / EXERCISE_FILES[str(location[-1])], problem)
+    if location and location[0] in FILES:
+        path = folder / FILES[str(location[0])]
+        return BrokenContent(path, problem, line_of(path, location[1:]) if path.suffix == ".yaml" else None)
+    path = folder / "question.yaml"
+    return BrokenContent(path, problem, line_of(path, location))
 
 
 def load_pack(folder: Path) -> tuple[Pack, list[Question]]:
