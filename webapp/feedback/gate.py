@@ -8,7 +8,7 @@ candidate everything and a miss costs little: the graders find nothing in such a
 
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 
 from content import Question
@@ -170,7 +170,7 @@ def repeats(question: Question, sentence: str) -> bool:
     return sum(triple in known for triple in triples(listed)) / (len(listed) - 2) >= REPEATED_SHARE
 
 
-def triples(listed: Sequence[str]) -> zip[tuple[str, str, str]]:
+def triples(listed: Sequence[str]) -> Iterator[tuple[str, str, str]]:
     """Return each word with the two that follow it."""
     return zip(listed, listed[1:], listed[2:], strict=False)
 
