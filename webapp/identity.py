@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, RedirectResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 REVIEW_SECONDS = 12 * 3600
-OPEN_PATHS = frozenset({"healthz", "readyz", "static", "sign-in", "sign-out", "favicon.ico"})
+OPEN_PATHS = frozenset({"healthz", "readyz", "site", "sign-in", "sign-out", "favicon.ico"})
 REVIEW_PATH = "review"
 
 
@@ -61,6 +61,11 @@ def session_of(request: Any) -> dict[str, Any]:
     return getattr(inner, "session", None) or {}
 
 
+def new_user_id() -> str:
+    """Return an unguessable id for a visitor."""
+    return uuid.uuid4().hex
+
+
 def let_review(session: dict[str, Any]) -> None:
     """Mark the visitor as interviewer for the next hours."""
     session["reviews_until"] = int(time.time()) + REVIEW_SECONDS
@@ -90,7 +95,7 @@ class Guard:
             if session.get("reviews_until", 0) < time.time() + REVIEW_SECONDS / 2:
                 let_review(session)
         elif "user" not in session and is_page:
-            session["user"] = uuid.uuid4().hex
+            session["user"] = new_user_id()
         refusal = self._refusal(scope, session, is_page)
         await (refusal or self.app)(scope, receive, send)
 

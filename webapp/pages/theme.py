@@ -1,6 +1,7 @@
-"""The theme of Gradio's own components, in the same colours as `static/vivalab.css`."""
+"""The theme of Gradio's own components, in the same colours as `site/vivalab.css`."""
 
 import gradio as gr
+from gradio.themes.utils import sizes
 
 LIGHT = {
     "bg": "#f7f7f5",
@@ -63,10 +64,9 @@ UNMODED = {"color_accent"}
 def theme() -> gr.themes.Base:
     """Return Vivalab's theme, light and dark."""
     base = gr.themes.Base(
-        font=(gr.themes.fonts.LocalFont("IBM Plex Sans", weights=(400, 600)), "ui-sans-serif", "system-ui", "sans-serif"),
-        radius_size=gr.themes.sizes.radius_md,
-        spacing_size=gr.themes.sizes.spacing_md,
-        text_size=gr.themes.sizes.text_md,
+        radius_size=sizes.radius_md,
+        spacing_size=sizes.spacing_md,
+        text_size=sizes.text_md,
     )
     values: dict[str, str] = {}
     for role, names in ROLES.items():

@@ -1,46 +1,52 @@
-"""Views: HTML templates that the browser fills with data.
+"""Views: HTML written on the server from templates and data.
 
-Templates are Handlebars files in `templates/`; `{{ }}` escapes whatever stands in it, so that candidates' and models'
-text can be shown. A view's value is plain data (dict, list, str, number), never markup.
+Templates are Jinja files in `templates/` with autoescape, so that candidates' and models' text is always text.
+
+Gradio's own templates for `gr.HTML` are not used for data: Gradio fills their `{{ }}` first and then evaluates the
+result as a JavaScript template literal, so a candidate's `${...}` would run in the reader's browser, and a backslash
+would break the page. A finished string as the component's value is never evaluated.
+
+These are functions rather than subclasses of Gradio's components, because Gradio writes a stub file beside the module
+of every subclass.
 """
 
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
-TEMPLATES = Path(__file__).parent / "templates"
+from webapp.pages import wording
 
-
-@cache
-def template(name: str) -> str:
-    """Return the text of a template file."""
-    return (TEMPLATES / f"{name}.hbs").read_text(encoding="utf-8")
-
-
-class View(gr.HTML):
-    """A template filled with data; `script` runs once it stands in the page."""
-
-    def __init__(self, name: str, *, value: Any = None, script: str | None = None, **kwargs: Any) -> None:
-        classes = ["views", *kwargs.pop("elem_classes", [])]
-        super().__init__(
-            value=value,
-            html_template=template(name),
-            js_on_load=script,
-            apply_default_css=False,
-            elem_classes=classes,
-            **kwargs,
-        )
-
-    def api_info(self) -> dict[str, Any]:
-        """Return the type of the value: any data."""
-        return {}
+templates = Environment(
+    loader=PackageLoader("webapp.pages"),
+    autoescape=select_autoescape(default=True),
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+templates.filters.update(clock=wording.clock, moment=wording.moment, shape=wording.shape)
+templates.globals.update(count=wording.count)
 
 
-class Picture(gr.Image):
-    """An image input that hands over the uploaded file as it is; what it is gets checked where it is opened."""
+def render(name: str, **data: Any) -> str:
+    """Return a template filled with data; every value is escaped."""
+    return templates.get_template(f"{name}.html").render(data)
 
-    def preprocess(self, payload: Any) -> str | None:
-        """Return the path of the uploaded file, None without one."""
-        return payload.path if payload else None
+
+def view(value: str = "", *, script: str | None = None, **options: Any) -> gr.HTML:
+    """Return a component that shows rendered HTML; `script` runs once it stands in the page."""
+    return gr.HTML(
+        value=value,
+        js_on_load=script,
+        apply_default_css=False,
+        elem_classes=["views", *options.pop("elem_classes", [])],
+        **options,
+    )
+
+
+def picture_input(**options: Any) -> gr.Image:
+    """Return an image input that hands over the uploaded file's path; what it is gets checked where it is opened."""
+    image = gr.Image(type="filepath", **options)
+    # Gradio would decode the picture here, before any limit on its pixels.
+    image.preprocess = lambda payload: payload.path if payload else None
+    return image

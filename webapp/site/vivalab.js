@@ -238,19 +238,20 @@
     });
 
   const room = {
-    /* Mounts the room's bar: `props.value` is the room as the server last told it. */
-    async mount(element, props, watch) {
+    /* Mounts the room's bar, which carries the room as the server last told it. */
+    async mount(element, watch) {
       this.clock = new Clock(element, () => this.end());
       const open = async () => {
-        if (!props.value) return;
-        this.value = props.value;
-        this.clock.set(props.value);
-        document.body.classList.toggle("paused", props.value.paused_ms != null);
+        const told = element.querySelector("[data-room]")?.dataset.room;
+        if (!told) return;
+        const value = (this.value = JSON.parse(told));
+        this.clock.set(value);
+        document.body.classList.toggle("paused", value.paused_ms != null);
         const textarea = await present("#answer textarea");
         textarea.setAttribute("aria-label", "Your answer");
-        textarea.readOnly = props.value.paused_ms != null;
-        if (!this.draft || this.draft.textarea !== textarea) this.draft = new Draft(textarea, await present(".save-state"));
-        if (this.draft.attempt !== props.value.attempt_id) this.draft.open(props.value);
+        textarea.readOnly = value.paused_ms != null;
+        if (this.draft?.textarea !== textarea) this.draft = new Draft(textarea, await present(".save-state"));
+        if (this.draft.attempt !== value.attempt_id) this.draft.open(value);
       };
       watch("value", open);
       await open();
@@ -283,13 +284,22 @@
       if (button && !button.disabled) trigger("select", { ...button.dataset });
     });
 
-  const fold = (element) => {
-    if (matchMedia("(max-width: 760px)").matches) element.querySelectorAll("details[data-fold]").forEach((d) => (d.open = false));
+  /* Times into the reader's own time zone; on a narrow screen what can be folded is folded. */
+  const tidy = (element, watch) => {
+    const now = () => {
+      element.querySelectorAll("time[datetime]").forEach((time) => {
+        const when = new Date(time.dateTime);
+        if (!Number.isNaN(when.valueOf())) time.textContent = when.toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
+      });
+      if (matchMedia("(max-width: 760px)").matches) element.querySelectorAll("details[data-fold]").forEach((d) => (d.open = false));
+    };
+    watch("value", now);
+    now();
   };
 
   const go = (url) => {
     if (typeof url === "string" && url.startsWith("/")) location.assign(url);
   };
 
-  window.vivalab = { room, acts, fold, go };
+  window.vivalab = { room, acts, tidy, go };
 })();

@@ -1,0 +1,75 @@
+"""The `vivalab` command. Heavy imports wait until a command needs them, so that `--help` answers at once."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+main = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+content_commands = typer.Typer(no_args_is_help=True, help="Check and read the questions.")
+main.add_typer(content_commands, name="content")
+
+
+@main.command()
+def serve(
+    host: Annotated[
+        str | None,
+        typer.Option(help="Address to serve on; on other than a loopback one, visitors are guests. [HOST, 127.0.0.1]"),
+    ] = None,
+    port: Annotated[int | None, typer.Option(help="Port to serve on. [PORT, 7860]")] = None,
+    data_dir: Annotated[
+        Path | None, typer.Option(help="Where the database and uploads live. [DATA_DIR, the user's data folder]")
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(help="Checkpoint of the sandbox: a folder or a hub id. [SANDBOX_MODEL, the tiny LLaVA that ships]"),
+    ] = None,
+) -> None:
+    """Migrate the store and serve the app; prints the address.
+
+    Every option is also a setting, named in brackets with its default; all settings stand in the README.
+    """
+    import uvicorn
+    from pydantic import ValidationError
+
+    from webapp.settings import Settings
+
+    options = {"host": host, "port": port, "data_dir": data_dir, "sandbox_model": model}
+    try:
+        settings = Settings(**{name: value for name, value in options.items() if value is not None})  # type: ignore[arg-type]
+    except ValidationError as error:
+        for problem in error.errors():
+            typer.echo(f"{'.'.join(map(str, problem['loc'])).upper()}: {problem['msg']}", err=True)
+        raise typer.Exit(2) from None
+
+    from webapp.app import create_app
+
+    app = create_app(settings)
+    typer.echo(f"Vivalab runs at {settings.address}  (stop with Ctrl+C)")
+    if not settings.personal:
+        review = "open with the interviewers' password" if settings.interviewer_password else "closed"
+        typer.echo(f"Visitors are guests; the review is {review}.")
+    uvicorn.run(
+        app,
+        host=settings.host,
+        port=settings.port,
+        log_level="warning",
+        access_log=False,  # addresses of pages carry Gradio's session hash
+        proxy_headers=settings.secure,
+        forwarded_allow_ips="*" if settings.on_space else "127.0.0.1",
+        timeout_graceful_shutdown=3,
+    )
+
+
+@main.command("hash-password")
+def hash_password_command(
+    password: Annotated[str, typer.Option(prompt=True, hide_input=True, confirmation_prompt=True)],
+) -> None:
+    """Print the argon2 hash of a password, for INTERVIEWER_PASSWORD."""
+    from webapp.password import hash_password
+
+    typer.echo(hash_password(password))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,108 @@
+"""The application's own HTTP routes: drafts, sign-in of interviewers, health."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Form, Request, Response
+from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
+from jinja2 import Environment, PackageLoader, select_autoescape
+from pydantic import BaseModel, Field
+
+from webapp import identity, interview
+from webapp.password import ReviewClosed, TooManyFailures, WrongPassword
+from webapp.services import Services, now
+from webapp.store import StoreNotReady
+from webapp.words import words
+
+router = APIRouter()
+forms = Environment(loader=PackageLoader("webapp", "forms"), autoescape=select_autoescape())
+
+
+def services_of(request: Request) -> Services:
+    """Return the application's services."""
+    return request.app.state.services
+
+
+Server = Annotated[Services, Depends(services_of)]
+Candidate = Annotated[str, Depends(identity.candidate)]
+
+
+class DraftIn(BaseModel):
+    """A text to save, and the revision that it grew from."""
+
+    text: str
+    revision: int = Field(ge=0)
+
+
+@router.put("/attempts/{attempt_id}/draft")
+def save_draft(attempt_id: str, draft: DraftIn, services: Server, user_id: Candidate) -> Response:
+    """Save a draft: 200 with its revision; 409 with the other text; 410 once submitted; 413 when too long."""
+    try:
+        saved = interview.save_draft(
+            services.store,
+            user_id=user_id,
+            attempt_id=attempt_id,
+            text=draft.text,
+            revision=draft.revision,
+            now=now(),
+        )
+    except interview.DraftConflict as conflict:
+        return JSONResponse({"text": conflict.text, "revision": conflict.revision, "detail": words(conflict)}, 409)
+    except interview.AttemptClosed as closed:
+        services.worker.wake()
+        return JSONResponse({"detail": words(closed)}, 410)
+    except interview.AnswerTooLong as too_long:
+        return JSONResponse({"detail": words(too_long)}, 413)
+    return JSONResponse({"revision": saved.revision, "saved_at": saved.saved_at.isoformat()})
+
+
+@router.api_route("/healthz", methods=["GET", "HEAD"])
+def alive() -> dict[str, str]:
+    """Say that the process answers."""
+    return {"status": "ok"}
+
+
+@router.api_route("/readyz", methods=["GET", "HEAD"])
+def ready(services: Server) -> JSONResponse:
+    """Say whether people can be served: 200 if the store answers, else 503; the model's state stands beside it."""
+    try:
+        services.store.check()
+    except StoreNotReady as error:
+        return JSONResponse({"status": "not ready", "store": str(error)}, 503)
+    return JSONResponse({"status": "ready", "store": "ok", "model": services.engine.state})
+
+
+@router.get("/sign-in", response_class=HTMLResponse)
+def sign_in_form(services: Server) -> HTMLResponse:
+    """Show the form of interviewers."""
+    return form_page(closed=not services.gatekeeper.open)
+
+
+@router.post("/sign-in")
+def sign_in(request: Request, services: Server, password: Annotated[str, Form(max_length=1000)]) -> Response:
+    """Let an interviewer in, or say why not: 401 wrong, 429 too often, 403 closed."""
+    address = request.client.host if request.client else "unknown"
+    try:
+        services.gatekeeper.admit(password, address=address, log=services.store, now=now())
+    except WrongPassword as error:
+        return form_page(problem=words(error), status=401)
+    except TooManyFailures as error:
+        return form_page(problem=words(error), status=429)
+    except ReviewClosed as error:
+        return form_page(problem=words(error), status=403, closed=True)
+    kept = request.session.get("user") or identity.new_user_id()
+    request.session.clear()
+    request.session["user"] = kept
+    identity.let_review(request.session)
+    return RedirectResponse("/review/", 303)
+
+
+@router.post("/sign-out")
+def sign_out(request: Request) -> RedirectResponse:
+    """Close the review in this browser; the visitor's own work stays theirs."""
+    request.session.pop("reviews_until", None)
+    return RedirectResponse("/", 303)
+
+
+def form_page(*, problem: str | None = None, status: int = 200, closed: bool = False) -> HTMLResponse:
+    """Return the sign-in page."""
+    return HTMLResponse(forms.get_template("sign_in.html").render(problem=problem, closed=closed), status)

@@ -1,0 +1,69 @@
+"""What the pages and routes work with: one object, made once for an application."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from content import Catalog, LiveCatalog, load_catalog, pack_folders
+from sandbox import EngineLoader
+from webapp import feedback, interview
+from webapp.password import Gatekeeper
+from webapp.settings import Settings
+from webapp.store import Store
+
+SETTLE_SECONDS = 1.0
+
+
+def now() -> datetime:
+    """Return the present time, UTC."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True)
+class Services:
+    """The store, the questions, the engine and the worker of one application."""
+
+    settings: Settings
+    store: Store
+    live_catalog: LiveCatalog | None
+    engine: EngineLoader
+    worker: feedback.Worker
+    gatekeeper: Gatekeeper
+
+    @classmethod
+    def open(cls, settings: Settings) -> "Services":
+        """Open and migrate the store; StoreNotReady if it can't be."""
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        store = Store(settings.store_url)
+        store.migrate()
+        worker = feedback.Worker(store)
+        worker.every(SETTLE_SECONDS, lambda: settle(store, worker))
+        password = settings.interviewer_password
+        return cls(
+            settings=settings,
+            store=store,
+            live_catalog=LiveCatalog(pack_folders()) if settings.reload_content else None,
+            engine=EngineLoader(settings),
+            worker=worker,
+            gatekeeper=Gatekeeper(password.get_secret_value() if password else None, key=settings.cookie_key()),
+        )
+
+    @property
+    def catalog(self) -> Catalog:
+        """The questions; read again when their files changed, where the settings say so."""
+        return self.live_catalog.current() if self.live_catalog else load_catalog()
+
+    def start(self) -> None:
+        """Start the background work: grading, deadlines, and loading the model."""
+        self.worker.start()
+        self.engine.start()
+
+    def close(self) -> None:
+        """Stop the background work and let the store go."""
+        self.worker.stop()
+        self.store.dispose()
+
+
+def settle(store: Store, worker: feedback.Worker) -> None:
+    """Submit what is past its deadline and have it graded."""
+    if interview.settle_overdue(store, now=now()):
+        worker.wake()
