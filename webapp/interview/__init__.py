@@ -1,0 +1,82 @@
+"""The rules of an interview: sessions, deadlines, drafts, hints, and what a candidate may see when."""
+
+from webapp.interview.deadline import GRACE, next_deadline, settle_overdue
+from webapp.interview.errors import (
+    AnswerTooLong,
+    AttemptClosed,
+    BadPlan,
+    DraftConflict,
+    NoSuchHint,
+    NotSubmitted,
+    PracticeOnly,
+    SessionOver,
+)
+from webapp.interview.report import home, report
+from webapp.interview.room import (
+    EXTENSION_MINUTES,
+    MAX_CHARACTERS,
+    extend,
+    pause,
+    resume,
+    room,
+    save_draft,
+    submit,
+    take_hint,
+)
+from webapp.interview.sitting import end, open_next, start
+from webapp.interview.views import (
+    AttemptView,
+    CriterionReport,
+    FeedbackState,
+    HintView,
+    HomeView,
+    PastAttempt,
+    ReportView,
+    RoomView,
+    Saved,
+    SessionView,
+    Unfinished,
+)
+from webapp.store import Mode, NotFound, Submitter
+
+__all__ = [
+    "EXTENSION_MINUTES",
+    "GRACE",
+    "MAX_CHARACTERS",
+    "AnswerTooLong",
+    "AttemptClosed",
+    "AttemptView",
+    "BadPlan",
+    "CriterionReport",
+    "DraftConflict",
+    "FeedbackState",
+    "HintView",
+    "HomeView",
+    "Mode",
+    "NoSuchHint",
+    "NotFound",
+    "NotSubmitted",
+    "PastAttempt",
+    "PracticeOnly",
+    "ReportView",
+    "RoomView",
+    "Saved",
+    "SessionOver",
+    "SessionView",
+    "Submitter",
+    "Unfinished",
+    "end",
+    "extend",
+    "home",
+    "next_deadline",
+    "open_next",
+    "pause",
+    "report",
+    "resume",
+    "room",
+    "save_draft",
+    "settle_overdue",
+    "start",
+    "submit",
+    "take_hint",
+]

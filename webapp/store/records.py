@@ -42,6 +42,10 @@ class Grade:
     tries: int
     error: str | None
 
+    def verdict_on(self, criterion_id: str) -> Mapping[str, Any]:
+        """Return the verdict on a criterion; empty if there is none."""
+        return next((verdict for verdict in self.verdicts if verdict.get("criterion") == criterion_id), {})
+
 
 @dataclass(frozen=True)
 class AttemptRecord:

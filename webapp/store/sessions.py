@@ -157,11 +157,21 @@ class Sessions(Database):
             submitted = col(Attempt.submitted_at).is_not(None)
             return _records(database, submitted, limit=limit, newest=Attempt.submitted_at)
 
-    def sessions(self, *, user_id: str, limit: int = 200) -> list[InterviewSession]:
-        """Return one's own sessions, newest first."""
-        query = select(InterviewSession).where(InterviewSession.user_id == user_id)
+    def unfinished_sessions(self, *, user_id: str) -> list[InterviewSession]:
+        """Return one's own sessions that have not ended, newest first."""
+        query = select(InterviewSession).where(
+            InterviewSession.user_id == user_id, col(InterviewSession.ended_at).is_(None)
+        )
         with self._reading() as database:
-            return list(database.exec(query.order_by(col(InterviewSession.started_at).desc()).limit(limit)))
+            return list(database.exec(query.order_by(col(InterviewSession.started_at).desc())))
+
+    def release_session(self, *, session_id: str, at: datetime) -> None:
+        """Let the candidate see what an assessment withholds; NotFound if there is no such session."""
+        with self._writing() as database:
+            session = database.get(InterviewSession, session_id)
+            if session is None:
+                raise NotFound(f"session {session_id}")
+            session.released_at = session.released_at or at
 
     def latest_draft(self, *, attempt_id: str) -> Draft | None:
         """Return the newest draft of an attempt."""

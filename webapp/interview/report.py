@@ -1,0 +1,122 @@
+"""What a candidate sees of their own past: the list at home, and the report of one attempt.
+
+A practice shows everything once it is submitted, an assessment nothing until an interviewer has released it. While
+an assessment is underway, the reports on its questions are withheld too, or a practice beside it would give the answer.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from content import Catalog, Criterion
+from webapp.interview.deadline import is_overdue, settled
+from webapp.interview.errors import NotSubmitted
+from webapp.interview.views import (
+    CriterionReport,
+    FeedbackState,
+    HomeView,
+    PastAttempt,
+    ReportView,
+    Unfinished,
+    attempt_view,
+    hint_views,
+)
+from webapp.store import AttemptRecord, Grade, GradeState, InterviewSession, Mode, Store
+
+GRADED = {
+    GradeState.PENDING: FeedbackState.WAITING,
+    GradeState.GRADED: FeedbackState.GRADED,
+    GradeState.FAILED: FeedbackState.FAILED,
+}
+SHOWN = set(GRADED.values())
+
+
+def home(store: Store, catalog: Catalog, *, user_id: str, now: datetime) -> HomeView:
+    """Return one's own unfinished sessions and submitted attempts; what is overdue is submitted first."""
+    records = store.attempts(user_id=user_id)
+    overdue = [record.attempt.id for record in records if is_overdue(record.attempt, now)]
+    for attempt_id in overdue:
+        settled(store, user_id=user_id, attempt_id=attempt_id, now=now)
+    if overdue:
+        records = store.attempts(user_id=user_id)
+    sessions = store.unfinished_sessions(user_id=user_id)
+    return HomeView(
+        unfinished=tuple(_unfinished(catalog, session, records, now) for session in sessions),
+        past=tuple(_past(catalog, record, sessions, now) for record in records if record.answer is not None),
+    )
+
+
+def report(store: Store, catalog: Catalog, *, user_id: str, attempt_id: str, now: datetime) -> ReportView:
+    """Return the report of one's own attempt, as far as it may be seen.
+
+    Raises:
+        NotFound: No such attempt, or another person's.
+        NotSubmitted: It is still open.
+    """
+    record = settled(store, user_id=user_id, attempt_id=attempt_id, now=now)
+    if record.answer is None:
+        raise NotSubmitted(attempt_id)
+    past = _past(catalog, record, store.unfinished_sessions(user_id=user_id), now)
+    question = catalog.questions.get(record.attempt.question_id) if past.state in SHOWN else None
+    grade = record.grade if past.state in SHOWN else None
+    return ReportView(
+        **vars(past),
+        answer=record.answer.text,
+        late=record.answer.late,
+        hints=hint_views(record.attempt),
+        grade=grade,
+        criteria=tuple(_criterion(criterion, grade) for criterion in question.criteria) if question else (),
+        model_answer=question.model_answer_text() if question else None,
+    )
+
+
+def _past(
+    catalog: Catalog, record: AttemptRecord, unfinished: Iterable[InterviewSession], now: datetime
+) -> PastAttempt:
+    state = _state(record, unfinished)
+    grade = record.grade if state is FeedbackState.GRADED else None
+    score, cost = grade.score if grade else None, record.attempt.hint_cost
+    return PastAttempt(
+        **vars(attempt_view(catalog, record.session, record.attempt, now)),
+        state=state,
+        score=score,
+        points=None if score is None else max(0.0, score - cost),
+        hint_cost=cost,
+        grader_kind=grade.kind if grade else None,
+        grader_version=grade.version if grade else None,
+    )
+
+
+def _state(record: AttemptRecord, unfinished: Iterable[InterviewSession]) -> FeedbackState:
+    if record.session.mode is Mode.ASSESSMENT and record.session.released_at is None:
+        return FeedbackState.NOT_RELEASED
+    asked = {q for session in unfinished if session.mode is Mode.ASSESSMENT for q in session.question_ids}
+    if record.attempt.question_id in asked:
+        return FeedbackState.ASSESSMENT_UNDERWAY
+    return GRADED[record.grade.state] if record.grade else FeedbackState.WAITING
+
+
+def _unfinished(
+    catalog: Catalog, session: InterviewSession, records: Iterable[AttemptRecord], now: datetime
+) -> Unfinished:
+    attempts = [record.attempt for record in records if record.session.id == session.id]
+    running = next((attempt for attempt in attempts if attempt.submitted_at is None), None)
+    return Unfinished(
+        session_id=session.id,
+        mode=session.mode,
+        started_at=session.started_at,
+        done=sum(attempt.submitted_at is not None for attempt in attempts),
+        count=len(session.question_ids),
+        attempt=attempt_view(catalog, session, running, now) if running else None,
+    )
+
+
+def _criterion(criterion: Criterion, grade: Grade | None) -> CriterionReport:
+    verdict = grade.verdict_on(criterion.id) if grade else {}
+    return CriterionReport(
+        criterion=criterion,
+        verdict=verdict.get("verdict"),
+        quote=verdict.get("quote") or "",
+        start=verdict.get("start"),
+        end=verdict.get("end"),
+        reason=verdict.get("reason") or "",
+    )
