@@ -1,0 +1,192 @@
+"""The formulas behind the numbers in the questions, on the installed transformers' configurations and code.
+
+Sizes are of LLaVA-1.5: CLIP ViT-L/14 at 336 pixels, and Llama 2 7B or 13B. FLOPs count a multiply-add as two.
+"""
+
+import math
+from functools import cache
+from types import SimpleNamespace
+
+import torch
+from transformers import LlamaConfig, LlavaConfig, LlavaForConditionalGeneration
+from transformers.image_processing_utils import select_best_resolution
+from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
+from transformers.models.llava_next.processing_llava_next import LlavaNextProcessor
+from transformers.models.llava_onevision.processing_llava_onevision import LlavaOnevisionProcessor
+
+VISION = LlavaConfig().vision_config
+TEXT = {
+    "7b": LlamaConfig(),
+    "13b": LlamaConfig(hidden_size=5120, num_hidden_layers=40, num_attention_heads=40, intermediate_size=13824),
+}
+NEXT_GRIDS = [[336, 672], [672, 336], [672, 672], [1008, 336], [336, 1008]]  # llava-v1.6's image_grid_pinpoints
+ONEVISION_GRIDS = [[384 * rows, 384 * columns] for rows in range(1, 7) for columns in range(1, 7)]
+
+
+def vision_config(name: str) -> float:
+    return float(getattr(VISION, name))
+
+
+def text_config(model: str, name: str) -> float:
+    return float(getattr(TEXT[model], name))
+
+
+def patches(size: int, patch: int, images: int = 1) -> int:
+    return images * (size // patch) ** 2
+
+
+def positions(size: int, patch: int) -> int:
+    return patches(size, patch) + 1  # CLS
+
+
+def patch_values(patch: int) -> int:
+    return VISION.num_channels * patch**2
+
+
+def percent(part: float, whole: float) -> float:
+    return 100 * part / whole
+
+
+def ratio(over: float, under: float) -> float:
+    return over / under
+
+
+def product(factors: list[float]) -> float:
+    return math.prod(factors)
+
+
+def kv_bytes(model: str, tokens: int, bytes_each: int = 2) -> int:
+    config = TEXT[model]
+    width = config.num_key_value_heads * config.hidden_size // config.num_attention_heads
+    return 2 * config.num_hidden_layers * width * bytes_each * tokens
+
+
+def kv_mib(model: str, tokens: int, bytes_each: int = 2) -> float:
+    return kv_bytes(model, tokens, bytes_each) / 2**20
+
+
+def kv_mb(model: str, tokens: int) -> float:
+    return kv_bytes(model, tokens) / 1e6
+
+
+def kv_gib(model: str, tokens: int) -> float:
+    return kv_bytes(model, tokens) / 2**30
+
+
+def embedding_mib(rows: int, width: int, bytes_each: int) -> float:
+    return rows * width * bytes_each / 2**20
+
+
+def scores_gib(positions: int, heads: int, bytes_each: int) -> float:
+    """Attention scores of one layer, as eager attention keeps them."""
+    return heads * positions**2 * bytes_each / 2**30
+
+
+def _macs(tokens: float, width: int, inner: int, matrices: int) -> float:
+    """Multiply-adds of one transformer layer: projections, attention, and an MLP of so many matrices."""
+    return 4 * tokens * width**2 + 2 * tokens**2 * width + matrices * tokens * width * inner
+
+
+def encoder_tflop(size: int) -> float:
+    """One image through all layers of the encoder, the patch embedding included."""
+    n, d = positions(size, VISION.patch_size), VISION.hidden_size
+    layers = VISION.num_hidden_layers * _macs(n, d, VISION.intermediate_size, 2)
+    return 2 * (layers + (n - 1) * patch_values(VISION.patch_size) * d) / 1e12
+
+
+def prefill_tflop(model: str, tokens: int) -> float:
+    config = TEXT[model]
+    return 2 * config.num_hidden_layers * _macs(tokens, config.hidden_size, config.intermediate_size, 3) / 1e12
+
+
+def prefill_to_encoder(model: str, size: int) -> float:
+    return prefill_tflop(model, patches(size, VISION.patch_size)) / encoder_tflop(size)
+
+
+def fastv_cut(model: str, tokens: int, layer: int, kept: float) -> float:
+    """Percent of FLOPs saved when tokens are dropped after a layer, counted as FastV's paper does (arXiv:2403.06764)."""
+    config = TEXT[model]
+    full, less = (_macs(n, config.hidden_size, config.intermediate_size, 2) for n in (tokens, tokens * kept))
+    layers = config.num_hidden_layers
+    return 100 * (1 - (layer * full + (layers - layer) * less) / (layers * full))
+
+
+@cache
+def _model() -> LlavaForConditionalGeneration:
+    with torch.device("meta"):
+        return LlavaForConditionalGeneration(LlavaConfig())
+
+
+def billion_parameters(part: str) -> float:
+    """Parameters of a part of LLaVA-1.5 7B: vision_tower, multi_modal_projector or language_model."""
+    return sum(weight.numel() for weight in getattr(_model().model, part).parameters()) / 1e9
+
+
+def clip_mean(channel: int) -> float:
+    return OPENAI_CLIP_MEAN[channel]
+
+
+def clip_std(channel: int) -> float:
+    return OPENAI_CLIP_STD[channel]
+
+
+def clip_normalised(level: float, channel: int) -> float:
+    return (level / 255 - OPENAI_CLIP_MEAN[channel]) / OPENAI_CLIP_STD[channel]
+
+
+def clip_step(levels: float) -> float:
+    """The largest difference between pixels that many levels apart, after CLIP's normalisation."""
+    return max(levels / 255 / std for std in OPENAI_CLIP_STD)
+
+
+def pad_level(channel: int) -> int:
+    return int(255 * OPENAI_CLIP_MEAN[channel])
+
+
+def _processor(cls: type, grids: list[list[int]], **settings: object) -> object:
+    processor = cls.__new__(cls)  # only the arithmetic is wanted; building a processor needs a checkpoint's tokenizer
+    processor.__dict__.update(image_processor=SimpleNamespace(image_grid_pinpoints=grids), **settings)
+    return processor
+
+
+def next_tokens(width: int, height: int) -> int:
+    processor = _processor(
+        LlavaNextProcessor,
+        NEXT_GRIDS,
+        patch_size=14,
+        num_additional_image_tokens=1,
+        vision_feature_select_strategy="default",
+    )
+    return processor._get_number_of_features(height, width, 336, 336) - 1
+
+
+def next_tiles(width: int, height: int) -> int:
+    """Tiles of LLaVA-NeXT, the overview not counted."""
+    rows, columns = select_best_resolution((height, width), NEXT_GRIDS)
+    return (rows // 336) * (columns // 336)
+
+
+def onevision_tokens(width: int, height: int) -> int:
+    """Tokens of LLaVA-OneVision (anyres_max_9) after its cap."""
+    processor = _processor(
+        LlavaOnevisionProcessor,
+        ONEVISION_GRIDS,
+        patch_size=14,
+        num_image_tokens=729,
+        vision_feature_select_strategy="full",
+        vision_aspect_ratio="anyres_max_9",
+    )
+    rows, columns = select_best_resolution((height, width), ONEVISION_GRIDS)
+    side = 384 // 14
+    unpadded, newlines = processor._get_unpadded_features(height, width, side, side, rows // 384, columns // 384)
+    return unpadded + newlines + side**2
+
+
+def onevision_tiles(width: int, height: int) -> int:
+    rows, columns = select_best_resolution((height, width), ONEVISION_GRIDS)
+    return (rows // 384) * (columns // 384)
+
+
+def onevision_frame_tokens(frames: int) -> int:
+    """Tokens of a clip: each 27 x 27 grid halved with rounding up, and one newline for the clip."""
+    return frames * math.ceil(27 / 2) ** 2 + 1
