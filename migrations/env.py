@@ -1,13 +1,12 @@
-"""Runs migrations for the app on its connection, and for the `alembic` command on DATABASE_URL.
+"""Runs migrations for the app on its connection, and for the `alembic` command on the settings' database.
 
 The transaction is the caller's: on both databases the schema changes as a whole or not at all.
 """
 
-import os
-
 from alembic import context
 from sqlalchemy.types import TypeDecorator
 
+from webapp.settings import Settings
 from webapp.store.database import Database
 from webapp.store.tables import Table
 
@@ -34,7 +33,7 @@ connection = context.config.attributes.get("connection")
 if connection is not None:
     migrate(connection)
 else:
-    database = Database(os.environ["DATABASE_URL"])
+    database = Database(Settings().store_url)
     with database.migration() as connection:
         migrate(connection)
     database.dispose()

@@ -76,17 +76,19 @@ class Database:
     def migration(self) -> Iterator[Connection]:
         """Hold the one transaction in which the schema may change; others wait for it."""
         with self._writer.connect() as connection:
-            if self._sqlite:
-                # a migration may rebuild a table, which must not cascade; SQLite allows the change outside of a
-                # transaction only, so it goes to the driver's connection, before SQLAlchemy begins one
-                driver = connection.connection.cursor()
-                driver.execute("PRAGMA foreign_keys = OFF")
-                driver.execute(f"PRAGMA busy_timeout = {MIGRATION_SECONDS * 1000}")
-            with connection.begin():
-                if not self._sqlite:
-                    connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
-                yield connection
-            connection.invalidate()  # its pragmas are not those of the pool
+            try:
+                if self._sqlite:
+                    # a migration may rebuild a table, which must not cascade; SQLite allows the change outside of a
+                    # transaction only, so it goes to the driver's connection, before SQLAlchemy begins one
+                    driver = connection.connection.cursor()
+                    driver.execute("PRAGMA foreign_keys = OFF")
+                    driver.execute(f"PRAGMA busy_timeout = {MIGRATION_SECONDS * 1000}")
+                with connection.begin():
+                    if not self._sqlite:
+                        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
+                    yield connection
+            finally:
+                connection.invalidate()  # its pragmas are not those of the pool
 
     def check(self) -> None:
         """Return when the database answers and has this version's schema; StoreNotReady says what is wrong."""

@@ -41,7 +41,7 @@ class Grades(Database):
         kind: str,
         model: str,
         version: str,
-        score: float,
+        score: float | None,
         verdicts: Sequence[Mapping[str, Any]],
         gate: Mapping[str, Any] | None = None,
         flags: Sequence[str] = (),
@@ -49,6 +49,8 @@ class Grades(Database):
         now: datetime | None = None,
     ) -> Grade:
         """Keep a grader's result: it ends the grading that was asked for, or else is one more.
+
+        A grader that can't tell gives the score None; the answer is graded all the same.
 
         Raises:
             NotFound: There is no such answer.

@@ -1,6 +1,7 @@
 """Users, and failed sign-ins."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime
 
 from sqlalchemy.exc import IntegrityError
@@ -47,33 +48,33 @@ class Users(Database):
             raise NameTaken(subject) from error
         return user
 
-    def set_roles(self, user_id: str, roles: Sequence[Role]) -> User:
-        """Replace a user's roles; NotFound if there is no such user."""
-        with self._writing() as session:
-            user = session.get(User, user_id)
-            if user is None:
-                raise NotFound(f"user {user_id}")
-            user.roles = tuple(roles)
-        return user
-
-    def set_password(self, user_id: str, password_hash: str) -> User:
-        """Replace a user's password hash; NotFound if there is no such user."""
-        with self._writing() as session:
-            user = session.get(User, user_id)
-            if user is None:
-                raise NotFound(f"user {user_id}")
-            user.password_hash = password_hash
-        return user
-
     def local_user(self) -> User:
         """Return the laptop's one person, who has every role; added on the first call, by whichever comes first."""
         found = self.user_by_subject(kind=UserKind.LOCAL, subject=LOCAL)
-        if found is not None:
-            return found
         try:
-            return self.create_user(kind=UserKind.LOCAL, name="You", roles=tuple(Role), subject=LOCAL)
+            return found or self.create_user(kind=UserKind.LOCAL, name="You", roles=tuple(Role), subject=LOCAL)
         except NameTaken:
             return self.local_user()
+
+    def ensure_guest(self, user_id: str) -> None:
+        """Write down the guest of that id, whom only a signed cookie knows so far; nothing happens if it exists."""
+        with self._reading() as session:
+            if session.get(User, user_id) is not None:
+                return
+        with suppress(IntegrityError), self._writing() as session:  # another request of the guest came first
+            session.add(User(id=user_id, kind=UserKind.GUEST, name="Guest", roles=(Role.CANDIDATE,)))
+
+    def ensure_guest(self, user_id: str) -> User:
+        """Return the user of that id; a guest of that id is added if there is none."""
+        try:
+            with self._writing() as session:
+                user = session.get(User, user_id)
+                if user is None:
+                    user = User(id=user_id, kind=UserKind.GUEST, name="Guest", roles=(Role.CANDIDATE,))
+                    session.add(user)
+        except IntegrityError:  # another process was first
+            return self.user(user_id)
+        return user
 
     def add_sign_in_failure(self, *, address_hash: str, at: datetime, keep_since: datetime) -> None:
         """Note a failed sign-in, and forget those of every address before `keep_since`."""
