@@ -6,7 +6,6 @@ The transaction is the caller's: on both databases the schema changes as a whole
 from alembic import context
 from sqlalchemy.types import TypeDecorator
 
-from webapp.settings import Settings
 from webapp.store.database import Database
 from webapp.store.tables import Table
 
@@ -33,6 +32,8 @@ connection = context.config.attributes.get("connection")
 if connection is not None:
     migrate(connection)
 else:
+    from webapp.settings import Settings  # imports much that the app's own start doesn't wait for
+
     database = Database(Settings().store_url)
     with database.migration() as connection:
         migrate(connection)

@@ -23,8 +23,8 @@ class AnswerToGrade:
 class Grade:
     """One grading of an answer.
 
-    `score` is 0 to 100, None until graded and where the grader can't tell. Each verdict is a mapping with `criterion`, `verdict`, `quote`, `start`,
-    `end` (characters of the answer) and `reason`. `error` says why the last try failed.
+    `score` is 0 to 100, None until graded and where the grader can't tell. Each verdict is a mapping with `criterion`,
+    `verdict`, `quote`, `start`, `end` (characters of the answer) and `reason`. `error` says why the last try failed.
     """
 
     answer_id: str

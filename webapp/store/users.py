@@ -64,18 +64,6 @@ class Users(Database):
         with suppress(IntegrityError), self._writing() as session:  # another request of the guest came first
             session.add(User(id=user_id, kind=UserKind.GUEST, name="Guest", roles=(Role.CANDIDATE,)))
 
-    def ensure_guest(self, user_id: str) -> User:
-        """Return the user of that id; a guest of that id is added if there is none."""
-        try:
-            with self._writing() as session:
-                user = session.get(User, user_id)
-                if user is None:
-                    user = User(id=user_id, kind=UserKind.GUEST, name="Guest", roles=(Role.CANDIDATE,))
-                    session.add(user)
-        except IntegrityError:  # another process was first
-            return self.user(user_id)
-        return user
-
     def add_sign_in_failure(self, *, address_hash: str, at: datetime, keep_since: datetime) -> None:
         """Note a failed sign-in, and forget those of every address before `keep_since`."""
         with self._writing() as session:
