@@ -11,23 +11,23 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 # Uploads in transit stand in a folder of their own, away from the data folder and the working directory.
 os.environ.setdefault("GRADIO_TEMP_DIR", str(Path(tempfile.gettempdir()) / f"vivalab-uploads-{os.getuid()}"))
 
-import gradio as gr  # noqa: E402
-from fastapi import FastAPI, Request  # noqa: E402
-from fastapi.middleware.cors import CORSMiddleware  # noqa: E402
-from fastapi.responses import JSONResponse  # noqa: E402
-from fastapi.staticfiles import StaticFiles  # noqa: E402
-from starlette.middleware import Middleware  # noqa: E402
-from starlette.middleware.sessions import SessionMiddleware  # noqa: E402
-from starlette.middleware.trustedhost import TrustedHostMiddleware  # noqa: E402
+import gradio as gr
+from fastapi import FastAPI, Request
+from fastapi.middleware.cors import CORSMiddleware
+from fastapi.responses import JSONResponse
+from fastapi.staticfiles import StaticFiles
+from starlette.middleware import Middleware
+from starlette.middleware.sessions import SessionMiddleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-from webapp import identity  # noqa: E402
-from webapp.headers import SameSiteOnly, SecurityHeaders  # noqa: E402
-from webapp.pages import HEAD, candidate_pages, review_pages, theme  # noqa: E402
-from webapp.routes import router  # noqa: E402
-from webapp.services import Services  # noqa: E402
-from webapp.settings import Settings  # noqa: E402
-from webapp.store import NotFound  # noqa: E402
-from webapp.words import words  # noqa: E402
+from webapp import identity
+from webapp.headers import SameSiteOnly, SecurityHeaders
+from webapp.pages import HEAD, candidate_pages, review_pages, theme
+from webapp.routes import router
+from webapp.services import Services
+from webapp.settings import Settings
+from webapp.store import NotFound
+from webapp.words import words
 
 SITE = Path(__file__).parent / "site"
 COOKIE_DAYS = 60

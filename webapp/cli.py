@@ -22,7 +22,9 @@ def serve(
     ] = None,
     model: Annotated[
         str | None,
-        typer.Option(help="Checkpoint of the sandbox: a folder or a hub id. [SANDBOX_MODEL, the tiny LLaVA that ships]"),
+        typer.Option(
+            help="Checkpoint of the sandbox: a folder or a hub id. [SANDBOX_MODEL, the tiny LLaVA that ships]"
+        ),
     ] = None,
 ) -> None:
     """Migrate the store and serve the app; prints the address.

@@ -32,11 +32,11 @@ class ReviewClosed(Exception):
 class FailureLog(Protocol):
     """Where failed sign-ins are counted; the store is one."""
 
-    def add_sign_in_failure(self, *, address_hash: str, now: datetime) -> None:
-        """Keep one failure."""
+    def add_sign_in_failure(self, *, address_hash: str, at: datetime, keep_since: datetime) -> None:
+        """Keep one failure, and forget those before `keep_since`."""
 
-    def count_sign_in_failures(self, *, address_hash: str | None, since: datetime) -> int:
-        """Return the failures of one address, or of all when None, since a time."""
+    def sign_in_failures(self, *, address_hash: str, since: datetime) -> int:
+        """Return how many failures there were since a time."""
 
 
 def hash_password(password: str) -> str:
@@ -60,12 +60,15 @@ class Gatekeeper:
         """Return for the right password; ReviewClosed, TooManyFailures or WrongPassword otherwise."""
         if self._hash is None:
             raise ReviewClosed
-        address_hash = hmac.new(self._key, address.encode(), hashlib.sha256).hexdigest()
-        for who, limit in ((address_hash, FAILURES_OF_ONE), (None, FAILURES_OF_ALL)):
-            if log.count_sign_in_failures(address_hash=who, since=now - WINDOW) >= limit:
-                raise TooManyFailures
+        hashes = {self._digest(address): FAILURES_OF_ONE, self._digest("everybody"): FAILURES_OF_ALL}
+        if any(log.sign_in_failures(address_hash=h, since=now - WINDOW) >= limit for h, limit in hashes.items()):
+            raise TooManyFailures
         try:
             PasswordHasher().verify(self._hash, password)
         except (VerificationError, InvalidHashError):
-            log.add_sign_in_failure(address_hash=address_hash, now=now)
+            for address_hash in hashes:
+                log.add_sign_in_failure(address_hash=address_hash, at=now, keep_since=now - WINDOW)
             raise WrongPassword from None
+
+    def _digest(self, address: str) -> str:
+        return hmac.new(self._key, address.encode(), hashlib.sha256).hexdigest()

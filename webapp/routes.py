@@ -22,8 +22,13 @@ def services_of(request: Request) -> Services:
     return request.app.state.services
 
 
+def candidate_of(request: Request) -> str:
+    """Return the id of who practises; SignedOut without one."""
+    return identity.candidate(request)
+
+
 Server = Annotated[Services, Depends(services_of)]
-Candidate = Annotated[str, Depends(identity.candidate)]
+Candidate = Annotated[str, Depends(candidate_of)]
 
 
 class DraftIn(BaseModel):
@@ -46,7 +51,9 @@ def save_draft(attempt_id: str, draft: DraftIn, services: Server, user_id: Candi
             now=now(),
         )
     except interview.DraftConflict as conflict:
-        return JSONResponse({"text": conflict.text, "revision": conflict.revision, "detail": words(conflict)}, 409)
+        return JSONResponse(
+            {"text": conflict.current_text, "revision": conflict.current_revision, "detail": words(conflict)}, 409
+        )
     except interview.AttemptClosed as closed:
         services.worker.wake()
         return JSONResponse({"detail": words(closed)}, 410)

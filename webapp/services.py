@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from content import Catalog, LiveCatalog, load_catalog, pack_folders
-from sandbox import EngineLoader
+from sandbox import EngineLoader, Reply
 from webapp import feedback, interview
 from webapp.password import Gatekeeper
 from webapp.settings import Settings
@@ -51,6 +51,22 @@ class Services:
     def catalog(self) -> Catalog:
         """The questions; read again when their files changed, where the settings say so."""
         return self.live_catalog.current() if self.live_catalog else load_catalog()
+
+    def known_candidate(self, user_id: str) -> str:
+        """Return a candidate's id once the store knows it; guests are written down at their first deed."""
+        self.store.ensure_guest(user_id)
+        return user_id
+
+    def keep_run(self, *, user_id: str, attempt_id: str | None, prompt: str, reply: Reply) -> None:
+        """Keep what was asked, what came out and what it cost."""
+        self.store.add_run(
+            user_id=user_id,
+            attempt_id=attempt_id,
+            kind="ask",
+            settings={"prompt": prompt},
+            figures={"text": reply.text, "trace": reply.trace.summary()},
+            now=now(),
+        )
 
     def start(self) -> None:
         """Start the background work: grading, deadlines, and loading the model."""

@@ -9,15 +9,19 @@ from webapp.identity import NotAnInterviewer, SignedOut
 from webapp.interview import (
     AnswerTooLong,
     AttemptClosed,
+    BadPlan,
     DraftConflict,
-    NotInThisMode,
+    NoSuchHint,
     NotSubmitted,
-    NoMoreHints,
+    PracticeOnly,
+    SessionOver,
 )
 from webapp.password import ReviewClosed, TooManyFailures, WrongPassword
 from webapp.store import NotFound
 
-SORRY = "Something went wrong on our side. Your text is kept; load the page again, and if it happens again, tell the host."
+SORRY = (
+    "Something went wrong on our side. Your text is kept; load the page again, and if it happens again, tell the host."
+)
 
 WORDS: dict[type[Exception], str] = {
     SignedOut: "Your visit has ended. Load the page again; what you saved is still there.",
@@ -27,8 +31,10 @@ WORDS: dict[type[Exception], str] = {
     DraftConflict: "This answer was changed in another tab or on another device.",
     AnswerTooLong: "This answer is too long: at most 100,000 characters are kept. Shorten it and it is saved again.",
     NotSubmitted: "This answer isn't submitted yet; its report appears once it is.",
-    NotInThisMode: "An assessment has no pause, no hints and no extra time.",
-    NoMoreHints: "There are no more hints for this question.",
+    PracticeOnly: "An assessment has no pause, no hints and no extra time.",
+    NoSuchHint: "There are no more hints for this question.",
+    SessionOver: "This session is over. Start another one on the home page.",
+    BadPlan: "These questions can't be asked in one session. Choose on the home page.",
     WrongPassword: "That is not the interviewers' password. Check it and try again.",
     TooManyFailures: "Too many wrong passwords. Wait 15 minutes, then try again.",
     ReviewClosed: "The review is closed: the host has set no INTERVIEWER_PASSWORD.",

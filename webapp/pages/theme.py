@@ -64,6 +64,8 @@ UNMODED = {"color_accent"}
 def theme() -> gr.themes.Base:
     """Return Vivalab's theme, light and dark."""
     base = gr.themes.Base(
+        font=("system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "sans-serif"),
+        font_mono=("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace"),
         radius_size=sizes.radius_md,
         spacing_size=sizes.spacing_md,
         text_size=sizes.text_md,

@@ -170,7 +170,8 @@
         this.trouble = said.detail;
         setTimeout(() => location.assign(this.report), GRACE_MS);
       } else {
-        this.failed(`Not saved: ${said.detail ?? "the server is in trouble"}; kept in this browser`);
+        const why = typeof said.detail === "string" ? said.detail : "The server is in trouble.";
+        this.failed(`Not saved, kept in this browser. ${why}`);
       }
       this.show();
     }

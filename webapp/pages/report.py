@@ -1,0 +1,119 @@
+"""The report on one answer: what was found in the candidate's own words."""
+
+from typing import Any
+
+import gradio as gr
+
+from content import Question, Tier
+from webapp import feedback, interview
+from webapp.pages.frame import CANDIDATE_LINKS, TIDY, attempt_in, bar, candidate, in_words
+from webapp.pages.room import FORMULAS
+from webapp.pages.verdicts import gate_sentence, grader_card, segments, verdict_lines
+from webapp.pages.view import render, view
+from webapp.pages.wording import count
+from webapp.services import Services, now
+
+PATH = "report"
+ASK_AGAIN_SECONDS = 1.5
+STATES = {
+    interview.FeedbackState.WAITING: "Your answer is stored and is being read. This page shows the result by itself.",
+    interview.FeedbackState.FAILED: "Your answer is stored, but it could not be graded. It has no score; the host can "
+    "have it graded again.",
+    interview.FeedbackState.NOT_RELEASED: "This was an assessment. The feedback appears once an interviewer releases it.",
+    interview.FeedbackState.ASSESSMENT_UNDERWAY: "The feedback appears once your open assessment is over.",
+}
+
+
+def build(page: gr.Blocks, services: Services) -> None:
+    """Lay out the page and connect its handlers."""
+    gr.Navbar(visible=False)
+    bar("/report", CANDIDATE_LINKS)
+    with gr.Column(elem_classes=["page"]):
+        shown = view(script=TIDY)
+        with gr.Accordion("Model answer", open=False, visible=False, elem_classes=["card"]) as model_answer:
+            model_text = gr.Markdown(latex_delimiters=FORMULAS)
+        with gr.Accordion("Your answer as it reads with formulas and diagrams", open=False, elem_classes=["card"]):
+            own_text = gr.Markdown(latex_delimiters=FORMULAS)
+    timer = gr.Timer(ASK_AGAIN_SECONDS, active=False)
+
+    @in_words
+    def load(request: gr.Request) -> list[Any]:
+        user_id, attempt_id = candidate(request), attempt_in(request)
+        report = interview.report(services.store, services.catalog, user_id=user_id, attempt_id=attempt_id, now=now())
+        runs = len(services.store.runs(user_id, attempt_id))
+        question = services.catalog.questions.get(report.question_id)
+        waiting = report.state is interview.FeedbackState.WAITING
+        return [
+            render_report(report, question, runs),
+            gr.update(visible=report.model_answer is not None),
+            report.model_answer or "",
+            report.answer,
+            gr.Timer(ASK_AGAIN_SECONDS, active=waiting),
+        ]
+
+    values = [shown, model_answer, model_text, own_text, timer]
+    page.load(load, None, values, queue=False)
+    timer.tick(load, None, values, queue=False)
+
+
+def render_report(report: interview.ReportView, question: Question | None, runs: int) -> str:
+    """Return the page's HTML."""
+    grade = report.grade if report.state is interview.FeedbackState.GRADED else None
+    card = grader_card(grade.kind) if grade and grade.kind else None
+    return render(
+        "report",
+        title=report.title,
+        used=report.seconds_used,
+        allowed=report.seconds_allowed - report.extended_seconds,
+        by_deadline=report.submitted_by is interview.Submitter.DEADLINE,
+        when=report.submitted_at,
+        facts=[
+            *([f"{report.extended_seconds / 60:.0f} minutes added"] if report.extended_seconds else []),
+            *([f"{count(len(report.hints), 'hint')}, −{report.hint_cost}"] if report.hints else []),
+            *([count(runs, "sandbox run")] if runs else []),
+        ],
+        points=points(report, question, card) if grade and question else None,
+        waiting=STATES.get(report.state),
+        gate=gate_sentence(grade),
+        tiers=tiers(report, question) if grade and question and grade.score is not None else [],
+        segments=segments(report.answer, report.criteria),
+        verdicts=verdict_lines(report.criteria, probe_when_missed=True) if grade else [],
+        grader=card,
+    )
+
+
+def points(report: interview.ReportView, question: Question, card: dict[str, Any] | None) -> dict[str, Any]:
+    """Return how many of the criteria were found, and the words that stand with the figure."""
+    met = [line for line in report.criteria if line.verdict == feedback.Verdict.MET]
+    words = f"{card['name'] if card else 'Score'}, not a grade."
+    if report.score is None:
+        words += " This answer could not be assessed."
+    else:
+        words += f" Weighted {report.score:.0f} of 100"
+        words += f", {report.points:.0f} after hints." if report.hint_cost else "."
+    return {"found": len(met), "total": len(question.criteria), "words": words}
+
+
+def tiers(report: interview.ReportView, question: Question) -> list[dict[str, Any]]:
+    """Return for each tier how many criteria were met, and the line that the answer reached."""
+    met = {line.criterion.id for line in report.criteria if line.verdict == feedback.Verdict.MET}
+    reached = question.line_reached(met)
+    levels = list(question.lines)
+    shown = []
+    for tier, level in zip(Tier, levels, strict=False):
+        criteria = [c for c in question.criteria if c.tier is tier]
+        missed = [c for c in criteria if c.id not in met]
+        is_reached = reached is not None and levels.index(level) <= levels.index(reached)
+        words = f"{level} line reached" if is_reached else f"{level} line not reached"
+        if missed and not is_reached:
+            words += f"; next: {missed[0].text[0].lower()}{missed[0].text[1:]}"
+        shown.append(
+            {
+                "name": tier.value.capitalize(),
+                "met": len(criteria) - len(missed),
+                "count": len(criteria),
+                "tone": "good" if is_reached else "bad",
+                "words": words,
+            }
+        )
+    return shown

@@ -1,0 +1,168 @@
+"""The interview room: the question, the answer and its clock, and the live model beside them."""
+
+from collections.abc import Callable
+from typing import Any
+
+import gradio as gr
+
+from webapp import interview
+from webapp.pages import live
+from webapp.pages.frame import attempt_in, candidate, in_words
+from webapp.pages.home import GO
+from webapp.pages.view import render, view
+from webapp.pages.wording import milliseconds
+from webapp.services import Services, now
+
+PATH = "room"
+FORMULAS = [
+    {"left": "$$", "right": "$$", "display": True},
+    {"left": "$", "right": "$", "display": False},
+    {"left": "\\(", "right": "\\)", "display": False},
+    {"left": "\\[", "right": "\\]", "display": True},
+]
+HAND_IN = "() => vivalab.room.hand_in()"
+HANDED_IN = "(url) => { vivalab.room.handed_in(); vivalab.go(url); }"
+
+
+def build(page: gr.Blocks, services: Services) -> None:
+    """Lay out the page and connect its handlers."""
+    gr.Navbar(visible=False)
+    head = view(script="vivalab.room.mount(element, watch)")
+    goto, handed = gr.Textbox(visible=False), gr.JSON(visible=False)
+    with gr.Column(elem_classes=["page"]), gr.Row(elem_classes=["room"]):
+        with gr.Column(elem_classes=["card", "question"]):
+            title = view()
+            statement = gr.Markdown(latex_delimiters=FORMULAS)
+            hints = view()
+            hint = gr.Button("Show a hint", visible=False)
+        with gr.Column(elem_classes=["card", "answer"]):
+            view(render("editor_head"))
+            with gr.Tabs():
+                with gr.Tab("Write"):
+                    text = gr.Textbox(lines=16, max_lines=40, show_label=False, container=False, elem_id="answer")
+                with gr.Tab("Preview") as preview_tab:
+                    preview = gr.Markdown(elem_id="preview", latex_delimiters=FORMULAS)
+            with gr.Row(elem_classes=["actions"]):
+                submit_button = gr.Button("Submit answer", variant="primary")
+                pause_button = gr.Button("Pause", visible=False)
+                extend_button = gr.Button(f"Add {interview.EXTENSION_MINUTES} minutes", visible=False)
+            view(
+                '<p class="small dim">Markdown, formulas ($…$) and Mermaid diagrams work; see Preview. '
+                "Every change is saved.</p>"
+            )
+        with gr.Column(elem_classes=["card", "live"]):
+            exercise_title = view()
+            with gr.Accordion("What to do", open=False, elem_classes=["fold"]):
+                exercise = gr.Markdown(latex_delimiters=FORMULAS)
+            live.build(page, services, compact=True)
+
+    shown = [head, title, statement, hints, hint, pause_button, extend_button, exercise_title, exercise]
+
+    def change(rule: Callable[..., interview.RoomView], **options: Any) -> Callable[[gr.Request], list[Any]]:
+        @in_words
+        def handler(request: gr.Request) -> list[Any]:
+            user_id, attempt_id = candidate(request), attempt_in(request)
+            room = rule(services.store, services.catalog, user_id=user_id, attempt_id=attempt_id, now=now(), **options)
+            return room_values(room, services)
+
+        return handler
+
+    @in_words
+    def load(request: gr.Request) -> list[Any]:
+        user_id, attempt_id = candidate(request), attempt_in(request)
+        if session_id := request.query_params.get("session"):
+            opened = interview.open_next(
+                services.store, services.catalog, user_id=user_id, session_id=session_id, now=now()
+            )
+            return [*[gr.skip()] * len(shown), f"/room?attempt={opened.attempt_id}"]
+        if not attempt_id:
+            return [*[gr.skip()] * len(shown), "/"]
+        room = interview.room(services.store, services.catalog, user_id=user_id, attempt_id=attempt_id, now=now())
+        if room.submitted:
+            return [*[gr.skip()] * len(shown), f"/report?attempt={attempt_id}"]
+        return [*room_values(room, services), gr.skip()]
+
+    @in_words
+    def take_hint(request: gr.Request) -> list[Any]:
+        user_id, attempt_id = candidate(request), attempt_in(request)
+        before = interview.room(services.store, services.catalog, user_id=user_id, attempt_id=attempt_id, now=now())
+        room = interview.take_hint(
+            services.store,
+            services.catalog,
+            user_id=user_id,
+            attempt_id=attempt_id,
+            number=len(before.hints) + 1,
+            now=now(),
+        )
+        return room_values(room, services)
+
+    @in_words
+    def pause_or_resume(request: gr.Request) -> list[Any]:
+        user_id, attempt_id = candidate(request), attempt_in(request)
+        before = interview.room(services.store, services.catalog, user_id=user_id, attempt_id=attempt_id, now=now())
+        rule = interview.resume if before.paused else interview.pause
+        room = rule(services.store, services.catalog, user_id=user_id, attempt_id=attempt_id, now=now())
+        return room_values(room, services)
+
+    @in_words
+    def submit(handed_in: dict[str, Any], request: gr.Request) -> str:
+        user_id, attempt_id = candidate(request), attempt_in(request)
+        if handed_in.get("cancelled"):
+            return gr.skip()
+        done = interview.submit(
+            services.store,
+            services.catalog,
+            user_id=user_id,
+            attempt_id=attempt_id,
+            text=str(handed_in["text"]),
+            revision=int(handed_in["revision"]),
+            now=now(),
+        )
+        services.worker.wake()
+        if done.session_over:
+            return f"/report?attempt={attempt_id}"
+        return f"/room?session={done.session_id}"
+
+    page.load(load, None, [*shown, goto], queue=False).success(None, goto, None, js=GO)
+    preview_tab.select(None, text, preview, js="(text) => text")
+    hint.click(take_hint, None, shown, queue=False)
+    pause_button.click(pause_or_resume, None, shown, queue=False)
+    extend_button.click(change(interview.extend), None, shown, queue=False)
+    submit_button.click(submit, handed, goto, queue=False, js=HAND_IN).success(None, goto, None, js=HANDED_IN)
+
+
+def room_values(room: interview.RoomView, services: Services) -> list[Any]:
+    """Return the page's values: bar, title, statement, hints, the three buttons, the exercise's title and text."""
+    practice = room.mode is interview.Mode.PRACTICE
+    hint_label = f"Show hint {len(room.hints) + 1} of {len(room.hints) + room.hints_left} (−{room.next_hint_cost})"
+    exercise = services.catalog.questions[room.question_id].exercise
+    return [
+        render("room_bar", room=told(room)),
+        render("question", room=room),
+        room.statement,
+        render("hints", hints=room.hints),
+        gr.update(value=hint_label, visible=room.next_hint_cost is not None, interactive=not room.paused),
+        gr.update(value="Resume" if room.paused else "Pause", visible=practice),
+        gr.update(visible=practice, interactive=not room.paused),
+        render("exercise", exercise=exercise),
+        exercise.statement,
+    ]
+
+
+def told(room: interview.RoomView) -> dict[str, Any]:
+    """Return what the browser's clock and editor need; times in milliseconds since 1970, by the server's clock."""
+    return {
+        "attempt_id": room.attempt_id,
+        "report_url": f"/report?attempt={room.attempt_id}"
+        if room.position == room.count
+        else f"/room?session={room.session_id}",
+        "position": room.position,
+        "count": room.count,
+        "deadline_ms": milliseconds(room.deadline),
+        "server_ms": milliseconds(room.server_now),
+        "paused_ms": milliseconds(room.deadline) - round(room.seconds_left * 1000) if room.paused else None,
+        "allowed_s": room.seconds_allowed,
+        "text": room.text,
+        "revision": room.revision,
+        "saved_ms": milliseconds(room.saved_at) if room.saved_at else None,
+    }
