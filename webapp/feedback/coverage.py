@@ -1,57 +1,50 @@
-"""The coverage grader: how much of a rubric an answer's words come near to. Embedded, offline, a few milliseconds.
+"""The coverage grader: how near an answer comes to each criterion. Embedded, offline, a few milliseconds.
 
 Each window of an answer (a sentence, or two neighbours) is compared with what the rubric says about a criterion: its
 text and its examples on one side, its misconceptions on the other. Likeness is a mixture of the cosine of static
 embeddings, from which the question's own direction is taken out, and of the share of the rubric's rare words that
-occur. A window that is as near to a misconception as to the criterion counts for little.
+occur. A window counts for less where it is nearer to another criterion, and for little where it is as near to a
+misconception. Nothing is cut off: answers of any length are compared whole.
 
-Covered: paraphrases, terse answers, numbers (through a criterion's `accept`), lists of keywords, repeated questions.
-Not covered: whether a statement is true. Wrong words in the right places are caught only where a misconception, a
-number or a negation gives them away.
+Covered: paraphrases, terse answers, numbers (through a criterion's `accept`), lists of keywords, repeated questions,
+denials with a negating word. Not covered: whether a statement is true. Wrong words in the right places are seen only
+where a misconception, a number or a negation gives them away.
 """
 
 import hashlib
 import re
 import threading
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from content import Criterion, Question, load_catalog
-from webapp.feedback.embedding import Embedder, Vectors, load_embedder, unit
+from content import Question, load_catalog
+from webapp.feedback.embedding import Embedder, load_embedder
 from webapp.feedback.gate import noise
-from webapp.feedback.text import Span, is_negated, prose, sentences, stems, words
+from webapp.feedback.material import Material, Rarity, Scores, make_material, rarity_in, without_direction
+from webapp.feedback.polarity import contradicted
+from webapp.feedback.text import Span, prose, sentences, stems, words
 from webapp.feedback.verdict import CriterionVerdict, Findings, Flag, Verdict
 
-Scores = NDArray[np.float32]
-
-# The mixture of cosine and lexical recall, and the weights of the contrast with misconceptions, were chosen by
-# measuring; `tests/bench/grading.py` prints what they reach.
-COSINE = 0.6
-LEXICAL = 0.4
-WHOLE_ANSWER = 0.5
-NEARER = 3.0
-MARGIN = 0.05
-NEARER_ANYWHERE = 1.5
-
-MET = 0.25
+# The mixture, the contrast and the thresholds were chosen by measuring; `python -m tests.bench.grading` prints what
+# they reach, and they belong to this backend: another embedder needs others.
+COSINE, LEXICAL = 0.5, 0.5
+WHOLE_ANSWER = 0.5  # what a word counts that stands elsewhere in the answer
+OTHER_CRITERION = 0.35
+MISCONCEPTION, MARGIN = 3.0, 0.05
+MISCONCEPTION_ANYWHERE = 1.5
+LIKELY = 0.25
 UNCLEAR = 0.15
+DENIED_SHARE = 0.1  # of a criterion's rarity
 COPIED = 0.95
 
-VERB = re.compile(
-    r"^(?:Says|Names|Mentions|States|Explains|Gives|Compares|Contrasts|Describes|Notes|Knows|Checks|Handles|Covers|Uses)\b"
-    r"(?:\s+that\b|\s+the\b)?\s*"
-)
 INSTRUCTIONS = re.compile(
     r"\b(?:ignore|disregard|forget)\b.{0,40}\b(?:instructions?|rubric|prompt|above|previous)\b"
     r"|\b(?:full|maximum|max|perfect|100)\b.{0,20}\b(?:score|marks|points)\b"
-    r"|\bmark (?:all|every).{0,30}(?:met|correct)\b|[\"']verdict[\"']"
-    r"|\bsystem prompt\b|</?(?:answer|system|instructions?)>",
+    r"|\bmark (?:all|every).{0,30}(?:met|correct)\b|[\"']verdict[\"']|</?(?:answer|system|instructions?)>",
     re.IGNORECASE,
 )
 
@@ -63,32 +56,8 @@ class Window(NamedTuple):
     text: str
 
 
-@dataclass(frozen=True)
-class Material:
-    """What a rubric says about its criteria, ready to be compared with windows.
-
-    Attributes:
-        texts: All texts of the rubric, criterion by criterion.
-        owner: For each text the position of its criterion.
-        affirms: For each text whether it states the criterion or a misconception of it.
-        vectors: Unit vectors without the question's direction, shape (texts, dimensions).
-        question: The question's unit vector, shape (dimensions,).
-        vocabulary: Column of each stem in `recall`.
-        recall: Share of a text's rarity that each stem holds, shape (texts, stems); rows sum to 1, or to 0 for a text
-            that has only the question's words.
-    """
-
-    texts: tuple[str, ...]
-    owner: NDArray[np.intp]
-    affirms: NDArray[np.bool_]
-    vectors: Vectors
-    question: Vectors
-    vocabulary: dict[str, int]
-    recall: Scores
-
-
 class CoverageGrader:
-    """Estimates how much of a rubric an answer covers."""
+    """Estimates how much of a rubric an answer covers. Safe to share between threads."""
 
     kind = "coverage"
     version = "1"
@@ -102,10 +71,9 @@ class CoverageGrader:
         """
         self._embedder = embedder
         self._bank = bank
-        self._rarity: dict[str, float] | None = None
-        self._unseen = 1.0
+        self._rarity: Rarity | None = None
         self._materials: OrderedDict[str, Material] = OrderedDict()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     @property
     def model(self) -> str:
@@ -115,16 +83,23 @@ class CoverageGrader:
     @property
     def embedder(self) -> Embedder:
         """What embeds texts; loaded at the first use."""
-        if self._embedder is None:
-            self._embedder = load_embedder()
-        return self._embedder
+        return self._embedder or load_embedder()
+
+    @property
+    def rarity(self) -> Rarity:
+        """How rare words are in the bank; counted at the first use."""
+        with self._lock:
+            if self._rarity is None:
+                bank = self._bank if self._bank is not None else load_catalog().questions.values()
+                self._rarity = rarity_in(bank, self.embedder)
+            return self._rarity
 
     def grade(self, question: Question, answer: str) -> Findings:
         """Return a verdict for each criterion, with the nearest window as its quote."""
         text, has_code = prose(answer)
         spans = sentences(text)
         dropped = noise(question, text, spans)
-        windows = make_windows(answer, text, [span for span in spans if span not in dropped])
+        windows = make_windows(text, [span for span in spans if span not in dropped])
         flags = set(dropped.values())
         if has_code:
             flags.add(Flag.CODE_NOT_READ)
@@ -133,10 +108,9 @@ class CoverageGrader:
         if len(words(text)) < 3:
             flags.add(Flag.VERY_SHORT)
         verdicts = []
-        material = self.material(question)
-        likeness = self.likeness(material, windows)
-        for position, criterion in enumerate(question.criteria):
-            verdict, raised = judge(criterion, position, material, windows, likeness, answer)
+        for verdict, raised in judge(
+            question, self.material(question), windows, self.likeness(question, windows), answer
+        ):
             verdicts.append(verdict)
             flags |= raised
         return Findings(tuple(verdicts), tuple(sorted(flags)))
@@ -146,18 +120,19 @@ class CoverageGrader:
         key = hashlib.sha256(question.model_dump_json(include={"title", "statement", "criteria"}).encode()).hexdigest()
         with self._lock:
             if key not in self._materials:
-                self._materials[key] = self._make_material(question)
+                self._materials[key] = make_material(question, self.embedder, self.rarity)
                 while len(self._materials) > 128:
                     self._materials.popitem(last=False)
             self._materials.move_to_end(key)
             return self._materials[key]
 
-    def likeness(self, material: Material, windows: Sequence[Window]) -> Scores:
+    def likeness(self, question: Question, windows: Sequence[Window]) -> Scores:
         """Return how near each window is to each of the rubric's texts, 0 to 1, shape (windows, texts)."""
+        material = self.material(question)
         if not windows:
-            return np.zeros((0, len(material.texts)), np.float32)
-        vectors = without_direction(self.embedder([window.text for window in windows]), material.question)
-        cosine = np.clip(vectors @ material.vectors.T, 0, 1)
+            return np.zeros((0, len(material.owner)), np.float32)
+        vectors = self.embedder([window.text for window in windows], self.rarity.pieces)
+        cosine = np.clip(without_direction(vectors, material.question) @ material.vectors.T, 0, 1)
         present = np.zeros((len(windows), len(material.vocabulary)), np.float32)
         for row, window in enumerate(windows):
             present[row, [material.vocabulary[s] for s in set(stems(window.text)) if s in material.vocabulary]] = 1
@@ -165,48 +140,8 @@ class CoverageGrader:
         recall_anywhere = present.max(axis=0) @ material.recall.T
         return COSINE * cosine + LEXICAL * np.maximum(recall, WHOLE_ANSWER * recall_anywhere)
 
-    def _make_material(self, question: Question) -> Material:
-        rarity, unseen = self._rarities()
-        texts, owner, affirms = [], [], []
-        for position, criterion in enumerate(question.criteria):
-            stated = [VERB.sub("", criterion.text), *criterion.examples]
-            texts += [*stated, *criterion.misconceptions]
-            affirms += [True] * len(stated) + [False] * len(criterion.misconceptions)
-            owner += [position] * (len(stated) + len(criterion.misconceptions))
-        asked = self.embedder([question.statement])[0]
-        known = set(stems(question.title + "\n" + question.statement))
-        stem_sets = [set(stems(text)) - known for text in texts]
-        vocabulary = {stem: column for column, stem in enumerate(sorted(set().union(*stem_sets)))}
-        recall = np.zeros((len(texts), len(vocabulary)), np.float32)
-        for row, stem_set in enumerate(stem_sets):
-            for stem in stem_set:
-                recall[row, vocabulary[stem]] = rarity.get(stem, unseen)
-        totals = recall.sum(axis=1, keepdims=True)
-        return Material(
-            texts=tuple(texts),
-            owner=np.array(owner),
-            affirms=np.array(affirms),
-            vectors=without_direction(self.embedder(texts), asked),
-            question=asked,
-            vocabulary=vocabulary,
-            recall=np.divide(recall, totals, out=np.zeros_like(recall), where=totals > 0),
-        )
 
-    def _rarities(self) -> tuple[dict[str, float], float]:
-        """Return each stem's inverse document frequency over the bank's criteria, and that of a stem never seen."""
-        if self._rarity is None:
-            bank = self._bank if self._bank is not None else tuple(load_catalog().questions.values())
-            documents = [
-                set(stems(" ".join([criterion.text, *criterion.examples]))) for q in bank for criterion in q.criteria
-            ]
-            counts = Counter(stem for document in documents for stem in document)
-            total = len(documents)
-            self._unseen = float(np.log(1 + total))
-            self._rarity = {stem: float(np.log((1 + total) / (1 + n)) + 0.1) for stem, n in counts.items()}
-        return self._rarity, self._unseen
-
-
-def make_windows(answer: str, text: str, spans: Sequence[Span]) -> list[Window]:
+def make_windows(text: str, spans: Sequence[Span]) -> list[Window]:
     """Return each sentence and each pair of neighbouring ones; equal texts only once."""
     pairs = [Span(first.start, second.end) for first, second in pairwise(spans)]
     windows: dict[str, Window] = {}
@@ -216,56 +151,86 @@ def make_windows(answer: str, text: str, spans: Sequence[Span]) -> list[Window]:
     return list(windows.values())
 
 
-def without_direction(vectors: Vectors, direction: Vectors) -> Vectors:
-    """Take a direction out of unit vectors and scale them to length 1 again."""
-    return unit(vectors - np.outer(vectors @ direction, direction))
+def coverage(material: Material, likeness: Scores) -> Scores:
+    """Return how much of each criterion each window covers, at most 1 and below 0 where it is wrong.
+
+    For stated s (the likeness to the nearest text of a criterion), other o (to the nearest text of any other criterion)
+    and mistaken m (to its nearest misconception):
+    s - 0.35 max(0, o - s) - 3 max(0, m - s + 0.05), less 1.5 max(0, max m - max s) over all windows.
+
+    Returns:
+        Shape (windows, criteria).
+    """
+    criteria = range(len(material.polarity))
+    stated = np.stack([likeness[:, (material.owner == c) & material.affirms].max(axis=1) for c in criteria], axis=1)
+    mistaken = np.stack(
+        [likeness[:, (material.owner == c) & ~material.affirms].max(axis=1, initial=0) for c in criteria], axis=1
+    )
+    nearest = stated.max(axis=1, keepdims=True)
+    covered = stated - OTHER_CRITERION * (nearest - stated)
+    covered -= MISCONCEPTION * np.clip(mistaken - stated + MARGIN, 0, 1)
+    covered -= MISCONCEPTION_ANYWHERE * np.maximum(0, mistaken.max(axis=0) - stated.max(axis=0))
+    return covered
 
 
 def judge(
-    criterion: Criterion,
-    position: int,
-    material: Material,
-    windows: Sequence[Window],
-    likeness: Scores,
-    answer: str,
-) -> tuple[CriterionVerdict, set[Flag]]:
-    """Return one criterion's verdict, and the flags that it raises."""
-    flags: set[Flag] = set()
+    question: Question, material: Material, windows: Sequence[Window], likeness: Scores, answer: str
+) -> list[tuple[CriterionVerdict, set[Flag]]]:
+    """Return each criterion's verdict with the flags that it raises."""
     if not windows:
-        return CriterionVerdict(criterion.id, Verdict.UNMET, None, "Nothing like it was found.", coverage=0.0), flags
-    own = material.owner == position
-    stating = np.flatnonzero(own & material.affirms)
-    stated = likeness[:, stating].max(axis=1)
-    mistaken = likeness[:, own & ~material.affirms].max(axis=1)
-    contrast = stated - NEARER * np.clip(mistaken - stated + MARGIN, 0, 1)
-    best = int(contrast.argmax())
-    value = float(contrast[best] - NEARER_ANYWHERE * max(0.0, float(mistaken.max() - stated.max())))
-    coverage = min(1.0, max(0.0, value))
-    span = windows[best].span
-    quote = answer[slice(*span)]
-
-    def verdict(verdict: Verdict, reason: str) -> CriterionVerdict:
-        shown = verdict is not Verdict.UNMET
-        return CriterionVerdict(
-            criterion.id,
-            verdict,
-            quote if shown else None,
-            reason,
-            span.start if shown else None,
-            span.end if shown else None,
-            round(coverage, 4),
+        nothing = "The answer states nothing about it."
+        return [(CriterionVerdict(c.id, Verdict.UNMET, None, nothing, coverage=0.0), set()) for c in question.criteria]
+    covered = coverage(material, likeness)
+    judged = []
+    for position, criterion in enumerate(question.criteria):
+        column = covered[:, position]
+        accepted = np.array(
+            [any(re.search(pattern, window.text) for pattern in criterion.accept) for window in windows], bool
         )
+        # a number that the rubric names stands for more than likeness does
+        best = (
+            int(np.where(accepted, column + (LIKELY - UNCLEAR), column).argmax())
+            if accepted.any()
+            else int(column.argmax())
+        )
+        value = float(np.clip(column[best], 0, 1))
+        window = windows[best]
+        flags: set[Flag] = set()
+        against = contradicted(window.text, material.polarity[position])
+        if value < UNCLEAR:
+            verdict, reason = Verdict.UNMET, "Nothing like it was found."
+        elif share(against, position, material) >= DENIED_SHARE:
+            flags.add(Flag.NEGATION)
+            verdict, reason = Verdict.CANNOT_ASSESS, "A passage is close, but may deny it."
+        elif criterion.accept and not accepted[best]:
+            verdict, reason = Verdict.CANNOT_ASSESS, "A passage is close, but the figure that is asked for isn't in it."
+        elif value < LIKELY and not accepted[best]:
+            verdict, reason = Verdict.CANNOT_ASSESS, "A passage is close, but not close enough to tell."
+        else:
+            verdict, reason = Verdict.MET, "A passage is close to what the rubric asks for."
+        found = verdict is not Verdict.UNMET
+        if found and likeness[best, (material.owner == position) & material.affirms].max() >= COPIED:
+            flags.add(Flag.COPIES_RUBRIC)
+        start, end = window.span
+        judged.append(
+            (
+                CriterionVerdict(
+                    criterion=criterion.id,
+                    verdict=verdict,
+                    quote=answer[start:end] if found else None,
+                    reason=reason,
+                    start=start if found else None,
+                    end=end if found else None,
+                    coverage=round(value, 4),
+                ),
+                flags,
+            )
+        )
+    return judged
 
-    if coverage < UNCLEAR:
-        return verdict(Verdict.UNMET, "Nothing like it was found."), flags
-    nearest = material.texts[
-        int(np.flatnonzero(own & material.affirms)[likeness[best, own & material.affirms].argmax()])
-    ]
-    if is_negated(windows[best].text) != is_negated(nearest):
-        flags.add(Flag.NEGATION)
-        return verdict(Verdict.CANNOT_ASSESS, "A passage is close, but may deny it."), flags
-    if stated[best] >= COPIED:
-        flags.add(Flag.COPIES_RUBRIC)
-    if coverage < MET:
-        return verdict(Verdict.CANNOT_ASSESS, "A passage is close, but not close enough to tell."), flags
-    return verdict(Verdict.MET, "A passage is close to what the rubric asks for."), flags
+
+def share(found: frozenset[str], position: int, material: Material) -> float:
+    """Return the largest share of rarity that some stems hold in any text of a criterion, 0 to 1."""
+    columns = [material.vocabulary[stem] for stem in found if stem in material.vocabulary]
+    rows = (material.owner == position) & material.affirms
+    return float(material.recall[rows][:, columns].sum(axis=1).max()) if columns else 0.0

@@ -31,17 +31,30 @@ class Embedder:
         self._table = table
         self._tokenizer = tokenizer
 
-    def __call__(self, texts: Sequence[str]) -> Vectors:
-        """Return unit vectors, shape (texts, dimensions); a text without any piece gets the zero vector."""
+    def __call__(self, texts: Sequence[str], weights: Vectors | None = None) -> Vectors:
+        """Return the texts' unit vectors.
+
+        Args:
+            texts: The texts.
+            weights: How much each piece of the vocabulary counts in the mean, shape (pieces,); all the same by default.
+
+        Returns:
+            Shape (texts, dimensions); a text without any piece gets the zero vector.
+        """
         vectors = np.zeros((len(texts), self._table.shape[1]), np.float32)
-        for row, encoding in enumerate(self._tokenizer.encode_batch(list(texts), add_special_tokens=False)):
-            if encoding.ids:
-                vectors[row] = self._table[encoding.ids].mean(axis=0)
+        for row, ids in enumerate(self.pieces(texts)):
+            if ids:
+                vectors[row] = np.average(self._table[ids], axis=0, weights=None if weights is None else weights[ids])
         return unit(vectors)
 
-    def pieces(self, words: Sequence[str]) -> list[int]:
-        """Return the number of pieces that each word is cut into: few for known words, many for chance letters."""
-        return [len(encoding.ids) for encoding in self._tokenizer.encode_batch(list(words), add_special_tokens=False)]
+    @property
+    def vocabulary_size(self) -> int:
+        """The number of pieces."""
+        return len(self._table)
+
+    def pieces(self, texts: Sequence[str]) -> list[list[int]]:
+        """Return the pieces that each text is cut into: few for known words, many for chance letters."""
+        return [encoding.ids for encoding in self._tokenizer.encode_batch(list(texts), add_special_tokens=False)]
 
 
 def unit(vectors: Vectors) -> Vectors:

@@ -45,6 +45,9 @@ GIBBERISH_LETTERS_PER_PIECE = 2.0
 # (tests/bench/grading.py); an eighth is far from that.
 OFF_TOPIC_SHARE = 0.125
 REPEATED_SHARE = 0.8
+# In the rubrics' tersest examples one word in nine is a function word; lists of keywords have next to none. Sentences
+# of fewer words than this are judged together with their short neighbours.
+LONG_SENTENCE = 16
 
 
 def gate(question: Question, answer: str) -> Gate | None:
@@ -140,12 +143,15 @@ def noise(question: Question, text: str, spans: Sequence[Span]) -> dict[Span, Fl
             found[span] = Flag.GIBBERISH
         elif repeats(question, sentence):
             found[span] = Flag.QUESTION_REPEATED
-        elif is_word_list(sentence):
-            found[span] = Flag.WORD_LIST
-    for run in runs([span for span in spans if span not in found], text):
+    kept = [span for span in spans if span not in found]
+    for run in runs(kept, text, shorter_than=LONG_SENTENCE):
         # keywords with a full stop or a new line after each are a list all the same
-        if is_word_list(" ".join(text[slice(*span)] for span in run), short=True):
+        if is_word_list(" ".join(text[slice(*span)] for span in run), least_glue=0.06):
             found |= dict.fromkeys(run, Flag.WORD_LIST)
+    for span in kept:
+        sentence = text[slice(*span)]
+        if len(words(sentence)) >= LONG_SENTENCE and is_word_list(sentence, least_glue=0.1):
+            found[span] = Flag.WORD_LIST
     return found
 
 
@@ -158,7 +164,7 @@ def is_gibberish(sentence: str) -> bool:
         return True
     if len(listed) < 2:
         return False
-    return sum(map(len, listed)) / sum(load_embedder().pieces(listed)) < GIBBERISH_LETTERS_PER_PIECE
+    return sum(map(len, listed)) / sum(map(len, load_embedder().pieces(listed))) < GIBBERISH_LETTERS_PER_PIECE
 
 
 def repeats(question: Question, sentence: str) -> bool:

@@ -23,12 +23,6 @@ ABBREVIATED = re.compile(r"(?:\b(?:e\.g|i\.e|etc|vs|cf|approx|resp|Fig|No)\.)$")
 WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?|\d+(?:\.\d+)?")
 LETTERS = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?")
 
-NEGATIONS = re.compile(
-    r"\b(?:not|never|no|nor|neither|none|nothing|without|cannot|false|wrong|incorrect|untrue|isn|aren|wasn|weren|don|"
-    r"doesn|didn|won|wouldn|can|couldn|shouldn|hasn|haven)(?:['’]t)\b|"
-    r"\b(?:not|never|no|nor|neither|none|nothing|without|cannot|false|wrong|incorrect|untrue)\b",
-    re.IGNORECASE,
-)
 STRUCTURE = re.compile(r"[{}()\[\];:=<>×→%]|->|0x[0-9a-fA-F]+|\d+(?:\.\d+)?")
 
 _stemmer = snowballstemmer.stemmer("english")
@@ -92,12 +86,7 @@ def stems(text: str) -> list[str]:
     return [stem(word) for word in words(text) if word not in FUNCTION_WORDS and (len(word) > 1 or word.isdigit())]
 
 
-def is_negated(text: str) -> bool:
-    """Tell whether a text holds a word of negation. A word list: it knows nothing of scope."""
-    return NEGATIONS.search(text) is not None
-
-
-def is_word_list(text: str, short: bool = False) -> bool:
+def is_word_list(text: str, least_glue: float) -> bool:
     """Tell whether a text strings words together without stating anything.
 
     Words state something through function words, numbers and marks of structure; a list of keywords has neither. Texts
@@ -105,21 +94,17 @@ def is_word_list(text: str, short: bool = False) -> bool:
 
     Args:
         text: A sentence, or several.
-        short: Whether it is a run of short sentences, which need fewer function words to state something.
+        least_glue: The share of function words, 0 to 1, below which it is a list.
     """
     letters = [word.lower() for word in LETTERS.findall(text)]
-    if len(letters) < 8:
-        return False
-    if len(STRUCTURE.findall(text)) >= max(3, len(letters) / 10):
+    if len(letters) < 8 or len(STRUCTURE.findall(text)) >= max(3, len(letters) / 10):
         return False
     glue = [word for word in letters if word in FUNCTION_WORDS]
-    if len(glue) / len(letters) < (0.06 if short else 0.1):
-        return True
     # the same few glue words over and over don't make sentences of a list
-    return not short and len(set(glue)) < min(3, len(letters) / 10)
+    return len(glue) / len(letters) < least_glue or len(set(glue)) < min(3, len(letters) / 10)
 
 
-def runs(spans: Sequence[Span], text: str, shorter_than: int = 8) -> Iterator[list[Span]]:
+def runs(spans: Sequence[Span], text: str, shorter_than: int) -> Iterator[list[Span]]:
     """Yield each maximal run of neighbouring sentences that have fewer words than `shorter_than`."""
     run: list[Span] = []
     for span in spans:
