@@ -67,6 +67,14 @@ def answer_parts(text: str) -> list[AnswerPart]:
     return parts or [AnswerPart(text=text, covers=())]
 
 
+def read_answer(path: Path) -> tuple[AnswerPart, ...]:
+    """Read a model answer; BrokenContent where a passage is empty."""
+    try:
+        return tuple(answer_parts(read_text(path)))
+    except ValidationError:
+        raise BrokenContent(path, "has a covers line with nothing after it; write its passage") from None
+
+
 def load_question(folder: Path, pack: str) -> Question:
     """Read one question's folder; BrokenContent names the file and what is wrong."""
     data = read_yaml(folder / "question.yaml")
@@ -86,14 +94,14 @@ def load_question(folder: Path, pack: str) -> Question:
             pack=pack,
             statement=read_text(folder / "statement.md"),
             criteria=read_yaml(folder / "rubric.yaml"),
-            model_answer=tuple(answer_parts(read_text(folder / "answer.md"))),
+            model_answer=read_answer(folder / "answer.md"),
             exercise=exercise,
         )
     except (ValidationError, TypeError) as error:
         raise _blame(folder, error) from None
 
 
-FILES = {"criteria": "rubric.yaml", "model_answer": "answer.md", "statement": "statement.md"}
+FILES = {"criteria": "rubric.yaml", "statement": "statement.md"}
 EXERCISE_FILES = {"statement": "exercise.md", "starter": "starter.py"}
 
 

@@ -104,7 +104,7 @@ def prefill_to_encoder(model: str, size: int) -> float:
 
 
 def fastv_cut(model: str, tokens: int, layer: int, kept: float) -> float:
-    """Percent of FLOPs saved when tokens are dropped after a layer, counted as FastV's paper does (arXiv:2403.06764)."""
+    """Percent of FLOPs saved when tokens are dropped after a layer, counted as in FastV (arXiv:2403.06764)."""
     config = TEXT[model]
     full, less = (_macs(n, config.hidden_size, config.intermediate_size, 2) for n in (tokens, tokens * kept))
     layers = config.num_hidden_layers
