@@ -1,3 +1,4 @@
+import shutil
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -65,10 +66,20 @@ def at():
     return at
 
 
-@pytest.fixture
-def store(tmp_path):
-    store = Store(f"sqlite:///{tmp_path}/vivalab.db")
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory):
+    """The file of a store with its schema and nothing else."""
+    file = tmp_path_factory.mktemp("store") / "migrated.db"
+    store = Store(f"sqlite:///{file}")
     store.migrate()
+    store.dispose()
+    return file
+
+
+@pytest.fixture
+def store(tmp_path, migrated):
+    shutil.copy(migrated, tmp_path / "vivalab.db")
+    store = Store(f"sqlite:///{tmp_path}/vivalab.db")
     yield store
     store.dispose()
 

@@ -1,0 +1,68 @@
+import pytest
+
+from webapp import review
+from webapp.interview import FeedbackState, Submitter, report, save_draft, settle_overdue, submit
+from webapp.store import GradeState, NotFound
+
+
+@pytest.fixture
+def submitted(store, catalog, candidate, assessment, at):
+    """An assessment's attempt, submitted after two drafts."""
+    who = {"user_id": candidate, "attempt_id": assessment.attempt_id}
+    save_draft(store, **who, text="the", revision=0, now=at(minutes=1))
+    submit(store, catalog, **who, text="the projector", revision=1, now=at(minutes=9))
+    return assessment
+
+
+def test_the_queue_shows_what_was_submitted(store, catalog, candidate, submitted):
+    (item,) = review.queue(store, catalog)
+    assert (item.attempt_id, item.title, item.mode) == (submitted.attempt_id, "Title of t01", "assessment")
+    assert candidate.startswith(item.candidate)
+    assert (item.seconds_used, item.seconds_allowed) == (9 * 60, 20 * 60)
+    assert (item.state, item.score) == (GradeState.PENDING, None)
+
+
+def test_an_open_attempt_is_neither_in_the_queue_nor_to_be_seen(store, catalog, practice):
+    assert review.queue(store, catalog) == []
+    with pytest.raises(NotFound):
+        review.attempt(store, catalog, practice.attempt_id)
+
+
+def test_the_newest_submission_comes_first(store, catalog, submitted, practice, at):
+    settle_overdue(store, now=at(minutes=30))
+    newest, oldest = review.queue(store, catalog)
+    assert (newest.attempt_id, newest.submitted_by) == (practice.attempt_id, Submitter.DEADLINE)
+    assert oldest.attempt_id == submitted.attempt_id
+
+
+def test_a_review_shows_answer_verdicts_facts_and_how_it_came_about(store, catalog, submitted, candidate, at):
+    answer = store.attempt(user_id=candidate, attempt_id=submitted.attempt_id).answer
+    verdict = {"criterion": "grid", "verdict": "unmet", "quote": "", "reason": "not found"}
+    for score in (40.0, 45.0):
+        store.save_grade(answer.id, kind="coverage", model="m", version="1", score=score, verdicts=[verdict])
+    store.add_run(user_id=candidate, attempt_id=submitted.attempt_id, kind="sweep", settings={}, figures={})
+    seen = review.attempt(store, catalog, submitted.attempt_id)
+    assert (seen.answer, seen.drafts, [run.kind for run in seen.runs]) == ("the projector", 2, ["sweep"])
+    assert [(line.criterion.id, line.verdict, line.reason) for line in seen.criteria] == [
+        ("projector", None, ""),
+        ("grid", "unmet", "not found"),
+    ]
+    assert seen.question.facts[0].answer == "336 pixels"
+    assert (seen.state, seen.score, [grade.score for grade in seen.grades]) == ("graded", 45.0, [40.0, 45.0])
+
+
+def test_a_review_outlives_its_question(store, catalog, submitted):
+    later = catalog.model_copy(update={"questions": {}})
+    seen = review.attempt(store, later, submitted.attempt_id)
+    assert (seen.title, seen.question, seen.criteria, seen.answer) == ("t01", None, (), "the projector")
+
+
+def test_releasing_a_session_shows_the_candidate_the_feedback(store, catalog, submitted, candidate, at):
+    def state():
+        who = {"user_id": candidate, "attempt_id": submitted.attempt_id}
+        return report(store, catalog, **who, now=at(minutes=30)).state
+
+    assert state() is FeedbackState.NOT_RELEASED
+    review.release(store, session_id=submitted.session_id, now=at(minutes=29))
+    assert state() is FeedbackState.WAITING
+    assert review.queue(store, catalog)[0].released
