@@ -64,7 +64,9 @@ def ask_both(rng: random.Random, scenes: Sequence[Scene]) -> Question | None:
     else:
         names = sorted(first ^ second) or [shape for shape in SHAPES if shape not in first | second]
         shape, answer = rng.choice(names), "no"
-    sentence = f"{'Yes' if answer == 'yes' else 'No'}, there is {'' if answer == 'yes' else 'not '}{article(shape)} in both."
+    sentence = (
+        f"{'Yes' if answer == 'yes' else 'No'}, there is {'' if answer == 'yes' else 'not '}{article(shape)} in both."
+    )
     return Question("pair_both", f"Is there {article(shape)} in both images?", answer, sentence)
 
 
@@ -92,7 +94,9 @@ def ask_text_of(rng: random.Random, scenes: Sequence[Scene]) -> Question | None:
     """The text of one of the pictures."""
     index = rng.randrange(len(scenes))
     text = scenes[index].text
-    prompt = rng.choice((f"What does the text say in the {ORDINALS[index]} image?", f"Read the text in the {ORDINALS[index]} image."))
+    prompt = rng.choice(
+        (f"What does the text say in the {ORDINALS[index]} image?", f"Read the text in the {ORDINALS[index]} image.")
+    )
     if text is None:
         return Question("pair_text", prompt, "none", f"There is no text in the {ORDINALS[index]} image.")
     return Question("pair_text", prompt, text.characters, f'The text says "{text.characters}".')

@@ -1,8 +1,8 @@
 """What a patch of the picture must tell: the supervision of the vision tower.
 
-The language model can only answer what it can read from patch features. Each patch is therefore trained, by linear heads
-that are thrown away afterwards, to tell what lies centred in it and how that stands to the whole picture: the rank in reading
-order, and how many objects share the colour or the shape, are what captions and counts need.
+The language model can only answer what it can read from patch features. Each patch is therefore trained, by linear
+heads that are thrown away afterwards, to tell what lies centred in it and how that stands to the whole picture: the
+rank in reading order, and how many objects share the colour or the shape, are what captions and counts need.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The same network as transformers', written for speed on a CPU.
 
-The weights live in transformers' own modules; only the forward pass is written anew: fused query, key and value products,
-one compiled graph a layer, and attention masks for packed questions. A test holds it to transformers' result. On two cores
-this is what makes training take an hour instead of a day.
+The weights live in transformers' own modules; only the forward pass is written anew: fused query, key and value
+products, one compiled graph a layer, and attention masks for packed questions. A test holds it to transformers'
+result. On two cores this is what makes training take an hour instead of a day.
 """
 
 from __future__ import annotations
@@ -128,8 +128,8 @@ class Network:
 
     def project(self, projector: nn.Module, features: Tensor) -> Tensor:
         """LLaVA's two-layer projector."""
-        hidden = F.gelu(projector.linear_1(features), approximate="tanh")  # type: ignore[operator]
-        return projector.linear_2(hidden)  # type: ignore[operator, no-any-return]
+        hidden = F.gelu(projector.linear_1(features), approximate="tanh")
+        return projector.linear_2(hidden)
 
     def language(self, model: Any, x: Tensor, bias: Tensor, positions: Tensor, heads: int) -> Tensor:
         """Llama layers and the last norm; `bias` is (rows, 1, length, length), `positions` (rows, length)."""

@@ -80,7 +80,7 @@ def build_clip(vocabulary: int) -> CLIPModel:
     return CLIPModel(config)
 
 
-def _vision_config():  # type: ignore[no-untyped-def]  # noqa: ANN202
+def _vision_config():  # type: ignore[no-untyped-def]
     from transformers import CLIPVisionConfig
 
     return CLIPVisionConfig(
@@ -110,24 +110,26 @@ class Trainee(nn.Module):
     @property
     def tower(self) -> nn.Module:
         """The shared vision tower."""
-        return self.llava.model.vision_tower  # type: ignore[no-any-return]
+        return self.llava.model.vision_tower
 
     @property
     def language(self) -> nn.Module:
         """The language model without its output layer."""
-        return self.llava.model.language_model  # type: ignore[no-any-return]
+        return self.llava.model.language_model
 
     @property
     def projector(self) -> nn.Module:
         """LLaVA's projector."""
-        return self.llava.model.multi_modal_projector  # type: ignore[no-any-return]
+        return self.llava.model.multi_modal_projector
 
     def _initialize(self) -> None:
         with torch.no_grad():
             for name, weight in self.named_parameters():
                 if weight.ndim < 2:
                     continue
-                if "position_embedding" in name:
+                if "vision_tower" in name and "position_embedding" in name:
+                    weight.copy_(_grid_waves(PICTURE_SIZE // 14, VISION_WIDTH))
+                elif "position_embedding" in name:
                     weight.normal_(0, 0.02)
                 elif "embed" in name and weight.ndim == 2:
                     weight.normal_(0, 0.03)
@@ -144,6 +146,18 @@ class Trainee(nn.Module):
                         scale /= math.sqrt(2 * TEXT_LAYERS)
                     weight.normal_(0, scale)
             self.clip.logit_scale.fill_(math.log(10.0))
+
+
+def _grid_waves(grid: int, width: int) -> torch.Tensor:
+    """Sines and cosines of row and column, (1 + grid * grid, width), zero for the class token.
+
+    Vision transformers learn sooner from these than from noise (Beyer et al. 2022, "Better plain ViT baselines").
+    """
+    frequencies = 1.0 / 100 ** (torch.arange(width // 4) / (width // 4))
+    rows, columns = torch.meshgrid(torch.arange(grid), torch.arange(grid), indexing="ij")
+    angles = [axis.reshape(-1, 1) * frequencies for axis in (rows, columns)]
+    waves = torch.cat([wave(angle) for angle in angles for wave in (torch.sin, torch.cos)], 1)
+    return torch.cat([torch.zeros(1, width), waves])
 
 
 def is_last_vision_layer(name: str) -> bool:

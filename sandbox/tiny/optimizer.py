@@ -23,11 +23,13 @@ class Group:
 
 
 def _is_hidden_matrix(name: str, weight: Tensor) -> bool:
-    return weight.ndim == 2 and not any(part in name for part in ("embed", "heads", "text_projection", "visual_projection"))
+    return weight.ndim == 2 and not any(
+        part in name for part in ("embed", "heads", "text_projection", "visual_projection")
+    )
 
 
 def orthogonalize(matrices: Tensor) -> Tensor:
-    """Nearest semi-orthogonal matrices of (n, rows, columns), by five Newton-Schulz steps with Jordan's coefficients."""
+    """Nearest semi-orthogonal matrices of (n, rows, columns), by five Newton-Schulz steps (Jordan's coefficients)."""
     x = matrices.bfloat16()
     tall = x.shape[1] > x.shape[2]
     if tall:
@@ -42,7 +44,9 @@ def orthogonalize(matrices: Tensor) -> Tensor:
 class Optimizer:
     """Updates `working` weights (bfloat16) from `masters` (float32), named alike."""
 
-    def __init__(self, groups: Iterable[Group], masters: dict[str, Tensor], *, processes: int, decay: float = 0.05) -> None:
+    def __init__(
+        self, groups: Iterable[Group], masters: dict[str, Tensor], *, processes: int, decay: float = 0.05
+    ) -> None:
         self._processes = processes
         self._decay = decay
         self._adam_groups: list[dict[str, Any]] = []
@@ -79,14 +83,17 @@ class Optimizer:
             self._gradients.append(gradient)
             master.grad = gradient
             offset += size
-        self._momenta = {
-            key: torch.zeros(len(indices), key[0], key[1]) for key, indices in self._matrices.items()
-        }
+        self._momenta = {key: torch.zeros(len(indices), key[0], key[1]) for key, indices in self._matrices.items()}
         with torch.no_grad():
             torch._foreach_copy_(self._working, self.masters)
 
     def step(
-        self, rate: float, matrix_rate: float, shared: tuple[float, ...] = (), *, scale: dict[float, float] | None = None
+        self,
+        rate: float,
+        matrix_rate: float,
+        shared: tuple[float, ...] = (),
+        *,
+        scale: dict[float, float] | None = None,
     ) -> list[float]:
         """Apply the working weights' gradients and clear them.
 

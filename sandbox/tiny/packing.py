@@ -1,8 +1,8 @@
 """Batches: pictures with dense labels, and many questions about a picture in one sequence.
 
-A sequence begins with the picture's tokens. Every question after it attends to them and to itself only, and its positions
-restart after them, so that it sees what it would see alone: one picture teaches about ten questions at the cost of one.
-Shapes are fixed for each kind of batch, since every shape is compiled anew.
+A sequence begins with the picture's tokens. Every question after it attends to them and to itself only, and its
+positions restart after them, so that it sees what it would see alone: one picture teaches about ten questions at the
+cost of one. Shapes are fixed for each kind of batch, since every shape is compiled anew.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ class Kind:
     images: int
 
 
-ONE = Kind(rows=16, length=208, images=16)
-TWO = Kind(rows=8, length=232, images=16)
+ONE = Kind(rows=16, length=240, images=16)
+TWO = Kind(rows=8, length=240, images=16)
 MANY = Kind(rows=2, length=736, images=16)
 
 
@@ -149,7 +149,7 @@ class Packer:
         asked: set[str] = set()
         names = list(TASK_WEIGHTS)
         weights = list(TASK_WEIGHTS.values())
-        for _ in range(18):
+        for _ in range(26):
             task = rng.choices(names, weights)[0]
             if task in asked or (task == "caption" and many_turns):
                 continue
@@ -173,9 +173,7 @@ class Packer:
             if rows.room(row) < 14:
                 break
 
-    def _several_pictures(
-        self, rng: random.Random, rows: _Rows, row: int, scenes: Sequence[Scene], first: int
-    ) -> None:
+    def _several_pictures(self, rng: random.Random, rows: _Rows, row: int, scenes: Sequence[Scene], first: int) -> None:
         rows.prefix(row, self._encode("<s>USER: " + "<image>\n" * len(scenes)), first)
         tasks = PAIR_TASKS if len(scenes) == 2 and rng.random() < 0.9 else MANY_TASKS
         asked: set[str] = set()

@@ -1,7 +1,7 @@
 """Questions about one scene, with answers that follow from the scene alone.
 
-Answers are balanced where the world is not: half of the yes-or-no questions have the answer yes, and counts are drawn over
-their values before the words. Captions list the objects in reading order.
+Answers are balanced where the world is not: half of the yes-or-no questions have the answer yes, and counts are
+drawn over their values before the words. Captions list the objects in reading order.
 """
 
 from __future__ import annotations

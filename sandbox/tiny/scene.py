@@ -55,14 +55,12 @@ POSITIONS = (
 MOST_OBJECTS = 5
 ALPHABET = "ACDEFHJKLMNPRTUVXY23456789"
 """Characters that stay distinct at 17 pixels: no B/8, G/C, I/1, O/0/Q, S/5, W or Z/2 pairs."""
-WORDS = tuple(
-    word
-    for word in (
-        "CAT HAT TEN MAP LAMP CAR TREE FLAME PEN CUP RED EXAM DATA LAKE PARK MATH HUMAN PLAN TRUCK CARD FARM YARD LUNA "
-        "MEAL PLANE MARCH APRIL MAY JUNE HELP EAT TEA TEAM HEAT LEAF TAXI MILK ARM LEFT UP TENT"
-    ).split()
-    if set(word) <= set(ALPHABET)
-)
+WORDS = (
+    "CAT", "HAT", "TEN", "MAP", "LAMP", "CAR", "TREE", "FLAME", "PEN", "CUP", "RED", "EXAM", "DATA", "LAKE", "PARK",
+    "MATH", "HUMAN", "PLAN", "TRUCK", "CARD", "FARM", "YARD", "LUNA", "MEAL", "PLANE", "MARCH", "MAY", "JUNE", "HELP",
+    "EAT", "TEA", "TEAM", "HEAT", "LEAF", "ARM", "LEFT", "UP", "TENT",
+)  # fmt: skip
+"""Words of the alphabet's letters, at most five."""
 FONTS = ("DejaVuSans-Bold", "DejaVuSansMono-Bold", "DejaVuSerif-Bold", "DejaVuSans", "DejaVuSansCondensed-Bold")
 
 _SMALL_RADIUS = (6.5, 9.5)
@@ -125,9 +123,9 @@ class Text:
 class Scene:
     """Everything a picture shows, and how it is drawn.
 
-    `objects` are in reading order (cell by cell, left to right within a cell). `supersampling` is the factor at which it is
-    drawn before it is reduced (1: hard edges), `grain` the amplitude of pixel noise, `slope` the brightness that the
-    ground gains from left to right and from top to bottom, `jpeg` a JPEG quality or 0.
+    `objects` are in reading order (cell by cell, left to right within a cell). `supersampling` is the factor at which
+    it is drawn before it is reduced (1: hard edges), `grain` the amplitude of pixel noise, `slope` the brightness that
+    the ground gains from left to right and from top to bottom, `jpeg` a JPEG quality or 0.
     """
 
     background: str
@@ -148,9 +146,7 @@ def contrast(first: RGB, second: RGB) -> float:
 
 def shade(rng: random.Random, anchors: Sequence[RGB], spread: int = 9) -> RGB:
     """A colour near one of the anchors."""
-    red, green, blue = (
-        max(0, min(255, channel + rng.randint(-spread, spread))) for channel in rng.choice(anchors)
-    )
+    red, green, blue = (max(0, min(255, channel + rng.randint(-spread, spread))) for channel in rng.choice(anchors))
     return red, green, blue
 
 
@@ -208,7 +204,7 @@ def color_shade(rng: random.Random, color: str) -> RGB:
 
 def _sample_text(rng: random.Random, ground: RGB) -> Text:
     if rng.random() < 0.2:
-        characters = rng.choice([word for word in WORDS if len(word) <= 5])
+        characters = rng.choice(WORDS)
     else:
         characters = "".join(rng.choice(ALPHABET) for _ in range(rng.choice((2, 3, 3, 4, 4, 5, 5))))
     advance = rng.uniform(15.0, 18.0)
@@ -232,7 +228,7 @@ def _sample_objects(rng: random.Random, wanted: int, ground: RGB, text: Text | N
     colors = list(COLORS) if rng.random() < 0.6 else rng.sample(list(COLORS), 3)
     shapes = list(SHAPES) if rng.random() < 0.6 else rng.sample(SHAPES, 2)
     one_per_cell = rng.random() < 0.85
-    sizes = sorted((rng.choice(SIZES) for _ in range(wanted)))  # "large" comes first in the alphabet, and is placed first
+    sizes = sorted(rng.choice(SIZES) for _ in range(wanted))  # "large" comes first in the alphabet, and is placed first
     placed: list[Object] = []
     for size in sizes:
         radius = rng.uniform(*(_LARGE_RADIUS if size == "large" else _SMALL_RADIUS))

@@ -161,7 +161,7 @@ class VisionStage(Stage):
 class LlavaStage(Stage):
     """Answers to questions."""
 
-    name, minutes, steps, rate, matrix_rate = "llava", 0.78, 1.0, 1.3e-3, 2.6e-3
+    name, minutes, steps, rate, matrix_rate = "llava", 0.78, 1.0, 1.5e-3, 4e-3
     frozen = 0.05
     dense_weight = 0.2
 
@@ -267,7 +267,7 @@ class ClipStage(Stage):
     def _picture_embedding(self, trunk: Tensor) -> Tensor:
         tower = self.trainee.tower
         last = self.network.clip_layers(tower.encoder.layers[VISION_LAYERS - 1 :], trunk, VISION_HEADS)
-        return self.trainee.clip.visual_projection(tower.post_layernorm(last[:, 0]))  # type: ignore[no-any-return]
+        return self.trainee.clip.visual_projection(tower.post_layernorm(last[:, 0]))
 
     def _text_embedding(self, ids: Tensor) -> Tensor:
         model = self.trainee.clip.text_model
@@ -276,7 +276,7 @@ class ClipStage(Stage):
         causal = torch.full((length, length), -1e9).triu(1)
         x = model.final_layer_norm(self.network.clip_layers(model.encoder.layers, x, VISION_HEADS, causal))
         end = (ids == PAD).int().argmax(-1)
-        return self.trainee.clip.text_projection(x[torch.arange(len(ids)), end])  # type: ignore[no-any-return]
+        return self.trainee.clip.text_projection(x[torch.arange(len(ids)), end])
 
     @torch.no_grad()
     def held_out(self) -> dict[str, float]:
@@ -296,5 +296,3 @@ STAGES: tuple[type[Stage], ...] = (VisionStage, LlavaStage, ClipStage)
 def warm_cosine(step: int, progress: float, warm_up: int = 60) -> float:
     """Multiple of the learning rate: linear over `warm_up` steps, then a cosine down to 2 %."""
     return min(1.0, (step + 1) / warm_up) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(1.0, progress))))
-
-

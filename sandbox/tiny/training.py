@@ -1,11 +1,11 @@
 """`train`: runs the stages in order, on as many single-threaded processes as asked for.
 
-Two processes with one all-reduce a step are faster than one with two threads, above all on a machine that others use too.
-Every batch is drawn from (seed, stage, process, step), so a resumed run sees what an uninterrupted one would have seen. The
-state is written whole and atomically every two minutes; a killed run goes on from there.
+Two processes with one all-reduce a step are faster than one with two threads, above all on a machine that others use
+too. Every batch is drawn from (seed, stage, process, step), so a resumed run sees what an uninterrupted one would
+have seen. The state is written whole and atomically every two minutes; a killed run goes on from there.
 
-Not covered: the same weights on another kind of processor (rounding differs), or from `minutes` instead of `steps` (how
-many steps a minute holds depends on the machine).
+Not covered: the same weights on another kind of processor (rounding differs), or from `minutes` instead of `steps`
+(how many steps a minute holds depends on the machine).
 """
 
 from __future__ import annotations
@@ -81,9 +81,7 @@ def run(out_dir: Path, plan: Plan, *, resume: bool) -> bool:
         "OMP_NUM_THREADS": "1",
     }
     meeting = out_dir / f"rendezvous-{uuid.uuid4().hex}"
-    context = torch.multiprocessing.spawn(
-        _process, args=(out_dir, plan, meeting), nprocs=plan.processes, join=False
-    )
+    context = torch.multiprocessing.spawn(_process, args=(out_dir, plan, meeting), nprocs=plan.processes, join=False)
     while not context.join():
         pass
     meeting.unlink(missing_ok=True)
@@ -92,9 +90,7 @@ def run(out_dir: Path, plan: Plan, *, resume: bool) -> bool:
 
 def _process(rank: int, out_dir: Path, plan: Plan, meeting: Path) -> None:
     torch.set_num_threads(1)
-    torch.distributed.init_process_group(
-        "gloo", init_method=f"file://{meeting}", rank=rank, world_size=plan.processes
-    )
+    torch.distributed.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=plan.processes)
     try:
         _Run(out_dir, plan, rank=rank).run()
     finally:
@@ -137,7 +133,7 @@ class _Run:
 
     def _run_stage(self, stage: Stage) -> bool:
         position = self._position
-        last_save = last_log = time.monotonic()
+        last_save = last_log = mark = time.monotonic()
         last_step = position.step
         smooth: float | None = None
         with self._bar(stage) as (bar, task):
@@ -148,15 +144,16 @@ class _Run:
                 if self._plan.halt_after is not None and self._done >= self._plan.halt_after:
                     self._save()
                     return False
-                begun = time.monotonic()
                 rng = random.Random(f"train/{self._plan.seed}/{stage.name}/{self._rank}/{position.step}")
                 losses = stage.losses(rng, position.step, progress)
                 losses.total.backward()
                 rate = warm_cosine(position.step, progress)
+                # From one such point to the next, so that updates, evaluations and saving count as well.
+                elapsed, mark = time.monotonic() - mark, time.monotonic()
                 seconds, loss = self._optimizer.step(
                     stage.rate * rate,
                     stage.matrix_rate * rate,
-                    (time.monotonic() - begun, losses.total.item()),
+                    (elapsed, losses.total.item()),
                     scale=stage.scale(progress),
                 )
                 position.step += 1

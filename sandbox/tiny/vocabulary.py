@@ -22,8 +22,8 @@ BOS, EOS, IMAGE, PAD = 1, 2, 3, 4
 """Ids of `<s>`, `</s>`, `<image>` and `<pad>`; `<unk>` is 0."""
 
 SYSTEM_PROMPTS = (
-    "A chat between a curious human and an artificial intelligence assistant. The assistant gives helpful, detailed, and "
-    "polite answers to the human's questions.",
+    "A chat between a curious human and an artificial intelligence assistant. The assistant gives helpful, detailed, "
+    "and polite answers to the human's questions.",
     "A chat between a curious human and an artificial intelligence assistant.",
     "You are a helpful assistant.",
     "Answer briefly.",
@@ -79,10 +79,10 @@ def build_tokenizer() -> PreTrainedTokenizerFast:
     )
     fast = PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
-        unk_token="<unk>",
-        bos_token="<s>",
-        eos_token="</s>",
-        pad_token="<pad>",
+        unk_token="<unk>",  # noqa: S106
+        bos_token="<s>",  # noqa: S106
+        eos_token="</s>",  # noqa: S106
+        pad_token="<pad>",  # noqa: S106
         extra_special_tokens={"image_token": "<image>"},
         padding_side="left",
         model_max_length=1024,
