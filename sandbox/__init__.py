@@ -1,0 +1,70 @@
+"""The LLaVA engine and its stages; it knows nothing of the web app.
+
+Importing this package loads neither PyTorch nor transformers; `load_engine` does, and `EngineLoader` in the background.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sandbox.errors import (
+    BadInput,
+    BadOption,
+    EngineFailed,
+    EngineNotReady,
+    ImageCountMismatch,
+    ImageTooLarge,
+    ImageTooNarrow,
+    NotAnImage,
+    PromptEmpty,
+    PromptTooLong,
+    StageFailed,
+    TooManyImages,
+    TruncatedImage,
+)
+from sandbox.images import open_image
+from sandbox.loader import EngineLoader, load_engine
+from sandbox.request import Event, Reply, Request
+from sandbox.settings import SandboxSettings
+from sandbox.trace import STAGES, ArraySummary, Segment, StageRecord, Trace
+
+if TYPE_CHECKING:
+    from sandbox.engine import Engine
+
+__all__ = [
+    "STAGES",
+    "ArraySummary",
+    "BadInput",
+    "BadOption",
+    "Engine",
+    "EngineFailed",
+    "EngineLoader",
+    "EngineNotReady",
+    "Event",
+    "ImageCountMismatch",
+    "ImageTooLarge",
+    "ImageTooNarrow",
+    "NotAnImage",
+    "PromptEmpty",
+    "PromptTooLong",
+    "Reply",
+    "Request",
+    "SandboxSettings",
+    "Segment",
+    "StageFailed",
+    "StageRecord",
+    "TooManyImages",
+    "Trace",
+    "TruncatedImage",
+    "load_engine",
+    "open_image",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import `Engine`, and PyTorch with it, when it is first asked for."""
+    if name == "Engine":
+        from sandbox.engine import Engine
+
+        return Engine
+    raise AttributeError(f"module 'sandbox' has no attribute {name!r}")

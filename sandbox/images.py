@@ -1,0 +1,126 @@
+"""Opens pictures that nobody vouches for.
+
+Covered: files that are no picture or are cut off, and those that claim too many pixels or extreme sides, which is checked
+before a pixel is decoded. Formats that Pillow hands to other programs (EPS) are never tried. Not covered: faults in the
+decoders themselves.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import struct
+import zlib
+from collections.abc import Sequence
+
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from sandbox.errors import ImageTooLarge, ImageTooNarrow, NotAnImage, TooManyImages, TruncatedImage
+
+ImageSource = Image.Image | bytes | os.PathLike[str]
+
+FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "PPM")
+MAX_RATIO = 100
+"""Longest side over the shortest. CLIP's resize of the shorter side to 336 makes 336 x 33,600 pixels at this limit."""
+
+_SIGNATURES = (b"\x89PNG", b"\xff\xd8\xff", b"RIFF", b"GIF8", b"BM", b"II*\0", b"MM\0*")
+_DECODING = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, struct.error, zlib.error)
+_BOMB = (Image.DecompressionBombError, Image.DecompressionBombWarning)
+
+
+def open_images(sources: Sequence[ImageSource], *, max_images: int, max_pixels: int) -> list[Image.Image]:
+    """Open pictures as upright RGB.
+
+    Args:
+        sources: Pillow images, encoded files as bytes, or paths, in the order of the prompt.
+        max_images: Most pictures.
+        max_pixels: Largest width times height of each.
+
+    Returns:
+        As many RGB images, turned by their EXIF orientation.
+
+    Raises:
+        TooManyImages: There are more than `max_images`.
+        BadInput: What `open_image` raises; with several pictures the sentence says which one.
+    """
+    if len(sources) > max_images:
+        raise TooManyImages(
+            f"{len(sources)} pictures were given, and at most {max_images} fit one question. "
+            f"Remove {len(sources) - max_images}."
+        )
+    return [
+        open_image(source, max_pixels=max_pixels, name="This file" if len(sources) == 1 else f"Picture {number}")
+        for number, source in enumerate(sources, 1)
+    ]
+
+
+def open_image(source: ImageSource, *, max_pixels: int, name: str = "This file") -> Image.Image:
+    """Open one picture as upright RGB.
+
+    Args:
+        source: A Pillow image, an encoded file as bytes, or a path.
+        max_pixels: Largest width times height, checked on the header.
+        name: What the sentences call it.
+
+    Returns:
+        RGB, turned by its EXIF orientation; alpha is dropped, not composited, as transformers does.
+
+    Raises:
+        NotAnImage: It holds no supported picture format, or can't be read.
+        ImageTooLarge: It claims more than `max_pixels`.
+        ImageTooNarrow: One side is more than `MAX_RATIO` times the other.
+        TruncatedImage: It can't be decoded to its end.
+    """
+    image = source if isinstance(source, Image.Image) else _read_header(source, max_pixels, name)
+    width, height = image.size
+    if width * height > max_pixels:
+        raise _too_large(name, max_pixels, f"{width:,} x {height:,} pixels")
+    if min(width, height) < 1:
+        raise NotAnImage(f"{name} is a picture without pixels. Choose another one.")
+    if max(width, height) > MAX_RATIO * min(width, height):
+        raise ImageTooNarrow(
+            f"{name} is {width:,} x {height:,} pixels; its longer side may be at most {MAX_RATIO} times the shorter. "
+            "Crop it and add it again."
+        )
+    try:
+        return ImageOps.exif_transpose(image).convert("RGB")
+    except _DECODING as error:
+        raise _truncated(name) from error
+
+
+def _read_header(source: bytes | os.PathLike[str], max_pixels: int, name: str) -> Image.Image:
+    if not isinstance(source, bytes | bytearray | os.PathLike):
+        raise NotAnImage(f"{name} is not a picture: nothing was given, or a {type(source).__name__}. Choose a file.")
+    try:
+        data = source if isinstance(source, bytes | bytearray) else _read(source)
+    except OSError as error:
+        raise NotAnImage(f"{name} can't be read. Choose it again.") from error
+    try:
+        return Image.open(io.BytesIO(data), formats=FORMATS)
+    except _BOMB as error:
+        raise _too_large(name, max_pixels, "far too many pixels") from error
+    except UnidentifiedImageError as error:
+        if data.startswith(_SIGNATURES) or data[4:8] == b"ftyp":
+            raise _truncated(name) from error
+        raise NotAnImage(
+            f"{name} is not a picture that can be opened here. Use PNG, JPEG, WebP, GIF, BMP, TIFF or AVIF."
+        ) from error
+    except _DECODING as error:
+        raise _truncated(name) from error
+
+
+def _read(path: os.PathLike[str]) -> bytes:
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def _too_large(name: str, max_pixels: int, found: str) -> ImageTooLarge:
+    return ImageTooLarge(
+        f"{name} has {found}; at most {max_pixels / 1e6:g} megapixels are accepted. Scale it down and add it again."
+    )
+
+
+def _truncated(name: str) -> TruncatedImage:
+    return TruncatedImage(
+        f"{name} is cut off or damaged: the picture in it is not complete. Save it again and add it once more."
+    )

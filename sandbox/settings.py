@@ -1,0 +1,42 @@
+"""The sandbox's settings; the web app's class inherits them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+TINY_LLAVA = Path(__file__).parent / "weights" / "tiny-llava"
+"""The checkpoint that ships with the package."""
+
+
+class SandboxSettings(BaseSettings):
+    """Read from the environment, then from `.env`."""
+
+    model_config = SettingsConfigDict(env_file=".env", env_file_encoding="utf-8", extra="ignore")
+
+    sandbox_model: str = Field(
+        default="",
+        description="Checkpoint of the sandbox: a folder, or a hub id such as `llava-hf/llava-1.5-7b-hf`. "
+        "Default: the tiny LLaVA that ships.",
+    )
+    sandbox_device: str = Field(
+        default="auto",
+        pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$",
+        description="`auto` (CUDA, else MPS, else CPU), `cpu`, `mps`, `cuda` or `cuda:1`.",
+    )
+    max_images: int = Field(default=10, ge=0, le=100, description="Most pictures in one prompt.")
+    max_image_pixels: int = Field(
+        default=50_000_000,
+        ge=1,
+        le=150_000_000,
+        description="Largest picture, width times height; larger ones are refused before they are decoded.",
+    )
+    max_prompt_chars: int = Field(default=8_000, ge=1, description="Longest prompt, in characters.")
+    max_new_tokens: int = Field(default=512, ge=1, description="Longest answer that may be asked for, in tokens.")
+
+    @property
+    def checkpoint(self) -> str:
+        """Folder or hub id of the model to load."""
+        return self.sandbox_model.strip() or str(TINY_LLAVA)

@@ -1,0 +1,53 @@
+"""Runs the vision tower."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from sandbox.checkpoint import Checkpoint, to_array
+from sandbox.errors import BadOption, StageFailed
+from sandbox.stages.contract import expect_floats
+
+
+@torch.inference_mode()
+def encode(pixels: np.ndarray, checkpoint: Checkpoint, layer: int | list[int]) -> np.ndarray:
+    """Return the vision tower's hidden states at a layer.
+
+    Sizes other than the tower's own are taken too; its position embeddings are then interpolated.
+
+    Args:
+        pixels: float32 (N, 3, H, W), normalised; H and W are multiples of the patch.
+        checkpoint: The model.
+        layer: 0 is the embeddings, i what layer i gives out, negative ones count from the end; a list puts several
+            side by side, as in VipLLaVA.
+
+    Returns:
+        float32 (N, T, d); T counts the class token, which comes first in towers that have one.
+
+    Raises:
+        BadOption: The tower has no such layer.
+        StageFailed: The picture isn't a multiple of the patch.
+    """
+    layers = [layer] if isinstance(layer, int) else list(layer)
+    for index in layers:
+        if not -checkpoint.vision_layers - 1 <= index <= checkpoint.vision_layers:
+            raise BadOption(
+                f"The vision tower has layers 0 to {checkpoint.vision_layers}, or -1 to "
+                f"{-checkpoint.vision_layers - 1} from the end; {index} was given."
+            )
+    height, width = pixels.shape[2:]
+    patch = checkpoint.patch_size
+    if height % patch or width % patch:
+        raise StageFailed(f"Pixels of {width} x {height} can't be cut into patches of {patch} x {patch}.")
+    size = checkpoint.model.config.vision_config.image_size
+    resized = {} if (height, width) == (size, size) else {"interpolate_pos_encoding": True}
+    outputs = checkpoint.model.model.vision_tower(checkpoint.tensor(pixels), output_hidden_states=layers, **resized)
+    return to_array(torch.cat([outputs.hidden_states[index] for index in layers], dim=-1))
+
+
+def accept(value: Any, count: int) -> np.ndarray:
+    """Check what a function in this stage's place returned: floats (count, T, d)."""
+    return expect_floats("encode", value, count, None, None)

@@ -1,0 +1,89 @@
+"""Writes the prompt as tokens."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from sandbox.checkpoint import PLACEHOLDER, Checkpoint
+from sandbox.errors import ImageCountMismatch, PromptEmpty, PromptTooLong, StageFailed
+from sandbox.settings import SandboxSettings
+
+
+def check_prompt(prompt: str, images: int, settings: SandboxSettings) -> None:
+    """Check what can be known before the pictures are looked at.
+
+    Raises:
+        PromptEmpty: Nothing is left without placeholders and space.
+        PromptTooLong: More characters than the settings allow.
+        ImageCountMismatch: There are placeholders, but not one for each picture.
+    """
+    if len(prompt) > settings.max_prompt_chars:
+        raise PromptTooLong(
+            f"This prompt has {len(prompt):,} characters; at most {settings.max_prompt_chars:,} are read. Shorten it."
+        )
+    if not prompt.replace(PLACEHOLDER, "").strip():
+        raise PromptEmpty("The prompt is empty. Write what you want to ask.")
+    placeholders = prompt.count(PLACEHOLDER)
+    if placeholders and placeholders != images:
+        raise ImageCountMismatch(
+            f"The prompt has {placeholders} {PLACEHOLDER} for {images} pictures. Write one for each picture, or none: "
+            "the pictures then come first."
+        )
+
+
+def prompt(text: str, counts: list[int], checkpoint: Checkpoint) -> np.ndarray:
+    """Apply the chat template, make room for the pictures and tokenize.
+
+    Args:
+        text: The user's turn, with one placeholder for each picture or none.
+        counts: Number of feature rows of each picture.
+        checkpoint: The model.
+
+    Returns:
+        int64 (L,); `counts[i]` copies of the image token stand where picture i stands.
+    """
+    processor, tokenizer = checkpoint.processor, checkpoint.tokenizer
+    text = text.encode("utf-8", "replace").decode()  # lone surrogates, which JSON can carry and tokenizers refuse
+    if PLACEHOLDER in text:
+        content = [{"type": "text", "text": text.replace(PLACEHOLDER, processor.image_token)}]
+    else:
+        content = [*({"type": "image"} for _ in counts), {"type": "text", "text": text}]
+    rendered = processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)
+    head, *rest = rendered.split(processor.image_token)
+    expanded = head + "".join(processor.image_token * n + after for n, after in zip(counts, rest, strict=True))
+    has_start = tokenizer.bos_token is not None and expanded.startswith(tokenizer.bos_token)
+    return np.asarray(tokenizer(expanded, add_special_tokens=not has_start)["input_ids"], np.int64)
+
+
+def check_length(ids: np.ndarray, context: int) -> None:
+    """Check that prompt and one token of an answer fit; PromptTooLong if not."""
+    if len(ids) + 1 > context:
+        raise PromptTooLong(
+            f"This prompt takes {len(ids):,} tokens with its pictures; the model holds {context:,}, answer included. "
+            "Shorten the text or remove pictures."
+        )
+
+
+def token_pieces(ids: list[int], tokenizer: Any) -> tuple[str, ...]:
+    """Return each token as text by itself, leading spaces kept."""
+    pieces = []
+    for token in tokenizer.convert_ids_to_tokens(ids):
+        piece = tokenizer.convert_tokens_to_string([token])
+        pieces.append(" " + piece if token.startswith("▁") and not piece.startswith(" ") else piece)
+    return tuple(pieces)
+
+
+def accept(value: Any, vocabulary: int) -> np.ndarray:
+    """Check what a function in this stage's place returned: a sequence of token ids."""
+    ids = np.asarray(value)
+    if ids.ndim != 1 or not len(ids) or not np.issubdtype(ids.dtype, np.integer):
+        raise StageFailed(
+            f"'prompt' must return a sequence of token ids; it returned {ids.dtype} of shape {ids.shape}."
+        )
+    if ids.min() < 0 or ids.max() >= vocabulary:
+        raise StageFailed(
+            f"'prompt' must return ids from 0 to {vocabulary - 1}; it returned {ids.min()} to {ids.max()}."
+        )
+    return ids.astype(np.int64)
