@@ -62,7 +62,7 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
         environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith(("SANDBOX_", "GRADIO_"))},
             "DATA_DIR": str(data_dir),
-            "PORT": str(port),
+            "SERVE_PORT": str(port),
             "GRADIO_TEMP_DIR": str(tmp_path_factory.mktemp("uploads")),
             **settings,
         }

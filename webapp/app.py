@@ -37,7 +37,7 @@ SPACE_FRAMES = "'self' https://huggingface.co https://*.hf.space"
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
-    """Return the application; '/' is the candidates' app, '/review' the interviewers', '/healthz' and '/readyz' probes."""
+    """Return the application: '/' for candidates, '/review' for interviewers, '/healthz' and '/readyz' for probes."""
     settings = settings or Settings()
     services = Services.open(settings)
 

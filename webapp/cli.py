@@ -14,9 +14,11 @@ main.add_typer(content_commands, name="content")
 def serve(
     host: Annotated[
         str | None,
-        typer.Option(help="Address to serve on; on other than a loopback one, visitors are guests. [HOST, 127.0.0.1]"),
+        typer.Option(
+            help="Address to serve on; on other than a loopback one, visitors are guests. [SERVE_HOST, 127.0.0.1]"
+        ),
     ] = None,
-    port: Annotated[int | None, typer.Option(help="Port to serve on. [PORT, 7860]")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to serve on. [SERVE_PORT, 7860]")] = None,
     data_dir: Annotated[
         Path | None, typer.Option(help="Where the database and uploads live. [DATA_DIR, the user's data folder]")
     ] = None,
@@ -36,7 +38,7 @@ def serve(
 
     from webapp.settings import Settings
 
-    options = {"host": host, "port": port, "data_dir": data_dir, "sandbox_model": model}
+    options = {"serve_host": host, "serve_port": port, "data_dir": data_dir, "sandbox_model": model}
     try:
         settings = Settings(**{name: value for name, value in options.items() if value is not None})  # type: ignore[arg-type]
     except ValidationError as error:
@@ -53,8 +55,8 @@ def serve(
         typer.echo(f"Visitors are guests; the review is {review}.")
     uvicorn.run(
         app,
-        host=settings.host,
-        port=settings.port,
+        host=settings.serve_host,
+        port=settings.serve_port,
         log_level="warning",
         access_log=False,  # addresses of pages carry Gradio's session hash
         proxy_headers=settings.secure,

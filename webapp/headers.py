@@ -47,6 +47,7 @@ class SecurityHeaders:
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one connection."""
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
 
@@ -65,6 +66,7 @@ class SameSiteOnly:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one connection."""
         if scope["type"] == "http" and scope["method"] not in SAFE_METHODS and from_another_site(Headers(scope=scope)):
             refusal = JSONResponse({"detail": "This request came from another site's page."}, 403)
             return await refusal(scope, receive, send)

@@ -86,6 +86,7 @@ class Guard:
         self.app, self.local_user = app, local_user
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one connection."""
         if scope["type"] != "http" or first_segment(scope["path"]) in OPEN_PATHS:
             return await self.app(scope, receive, send)
         session, is_page = scope["session"], "text/html" in Headers(scope=scope).get("accept", "")

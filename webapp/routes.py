@@ -1,10 +1,11 @@
 """The application's own HTTP routes: drafts, sign-in of interviewers, health."""
 
+from pathlib import Path
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Form, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
-from jinja2 import Environment, PackageLoader, select_autoescape
+from jinja2 import Environment, FileSystemLoader, select_autoescape
 from pydantic import BaseModel, Field
 
 from webapp import identity, interview
@@ -14,7 +15,7 @@ from webapp.store import StoreNotReady
 from webapp.words import words
 
 router = APIRouter()
-forms = Environment(loader=PackageLoader("webapp", "forms"), autoescape=select_autoescape())
+forms = Environment(loader=FileSystemLoader(Path(__file__).parent / "forms"), autoescape=select_autoescape())
 
 
 def services_of(request: Request) -> Services:

@@ -41,8 +41,8 @@ class Settings(SandboxSettings):
         description="Opens the review to those who know it, where visitors are guests. Plain, or an argon2 hash made "
         "by `vivalab hash-password`. Without it the review stays closed.",
     )
-    host: str = Field(default="127.0.0.1", description="Address to serve on.")
-    port: int = Field(default=7860, ge=1, le=65535, description="Port to serve on.")
+    serve_host: str = Field(default="127.0.0.1", description="Address to serve on.")
+    serve_port: int = Field(default=7860, ge=1, le=65535, description="Port to serve on.")
     public_url: str = Field(
         default="",
         description="Address that browsers use, such as `https://interviews.example.org`; makes cookies secure. "
@@ -74,7 +74,7 @@ class Settings(SandboxSettings):
             return self.public_url.rstrip("/")
         if self.on_space and (host := os.environ.get("SPACE_HOST")):
             return f"https://{host}"
-        return f"http://{'127.0.0.1' if self.host in ('0.0.0.0', '::') else self.host}:{self.port}"  # noqa: S104
+        return f"http://{'127.0.0.1' if self.serve_host in ('0.0.0.0', '::') else self.serve_host}:{self.serve_port}"  # noqa: S104
 
     @property
     def secure(self) -> bool:
@@ -84,7 +84,12 @@ class Settings(SandboxSettings):
     @property
     def personal(self) -> bool:
         """Whether the one person at this computer is the only one who can reach the app."""
-        return self.auth_mode is AuthMode.LOCAL and is_loopback(self.host) and not self.public_url and not self.on_space
+        return (
+            self.auth_mode is AuthMode.LOCAL
+            and is_loopback(self.serve_host)
+            and not self.public_url
+            and not self.on_space
+        )
 
     @property
     def store_url(self) -> str:

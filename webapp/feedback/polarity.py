@@ -55,11 +55,16 @@ def polarity_of(texts: Iterable[str]) -> Polarity:
     return Polarity(frozenset(stated), frozenset(negated))
 
 
+def is_disowned(passage: str) -> bool:
+    """Tell whether a passage says of something that it isn't true."""
+    return DENIAL.search(passage) is not None
+
+
 def contradicted(passage: str, rubric: Polarity) -> frozenset[str]:
     """Return the stems that a passage denies though the rubric only ever states them.
 
     A passage that is denied as a whole contradicts every stem that it shares with the rubric.
     """
-    if DENIAL.search(passage):
+    if is_disowned(passage):
         return frozenset(stems(passage)) & rubric.stated
     return (denied(passage) & rubric.stated) - rubric.denied

@@ -15,10 +15,11 @@ import snowballstemmer
 from webapp.feedback.lexicon import FUNCTION_WORDS, NUMBERS
 
 FENCE = re.compile(r"^[ \t]*(```|~~~).*?(?:^[ \t]*\1[ \t]*$|\Z)", re.MULTILINE | re.DOTALL)
-MARKUP = re.compile(r"^[ \t]*(?:#{1,6}|>+|[-*+•]|\d{1,2}[.)])[ \t]+|[*_`]{1,3}|\|", re.MULTILINE)
-# A full stop ends a sentence only before white space, so '0.48' and 'model.py' stay whole. A single line break ends one
-# unless the next line goes on in lower case, as in wrapped text.
-BREAK = re.compile(r"(?<=[.!?;])\s+|\n\s*\n\s*|(?<=:)[ \t]*\n\s*|[ \t]*\n(?![ \t]*[a-z(])\s*|(?<=[。！？])")
+BULLET = re.compile(r"^[ \t]*(?:#{1,6}|[-*+•]|\d{1,2}[.)])[ \t]+", re.MULTILINE)
+MARKUP = re.compile(r"^[ \t]*>+|[*_`]{1,3}|\|", re.MULTILINE)
+# a full stop ends a sentence only before white space, so '0.48' and 'model.py' stay whole
+BREAK = re.compile(r"(?<=[.!?;])\s+|\s*\n\s*|(?<=[。！？])")
+WRAPPED_LINE = 60  # a line of at least this many characters that ends within a sentence goes on in the next
 ABBREVIATED = re.compile(r"(?:\b(?:e\.g|i\.e|etc|vs|cf|approx|resp|Fig|No)\.)$")
 WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?|\d+(?:\.\d+)?")
 LETTERS = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?")
@@ -45,27 +46,32 @@ class Prose(NamedTuple):
 
 def prose(answer: str) -> Prose:
     """Blank out code fences and Markdown marks; offsets stay those of the answer."""
-
-    def blank(match: re.Match[str]) -> str:
-        return re.sub(r"[^\n]", " ", match[0])
-
-    unfenced, fences = FENCE.subn(blank, answer)
-    return Prose(MARKUP.sub(blank, unfenced), bool(fences))
+    unfenced, fences = FENCE.subn(lambda match: re.sub(r"[^\n]", " ", match[0]), answer)
+    # a bullet begins a new line even where the text is wrapped
+    unmarked = BULLET.sub(lambda match: "\n" * len(match[0]), unfenced)
+    return Prose(MARKUP.sub(lambda match: " " * len(match[0]), unmarked), bool(fences))
 
 
 def sentences(text: str) -> list[Span]:
     """Split text at sentence ends, semicolons and line breaks; each span is stripped and holds a letter or digit."""
     spans = []
     start = 0
-    for end, following in [(match.start(), match.end()) for match in BREAK.finditer(text)] + [(len(text), len(text))]:
-        if ABBREVIATED.search(text, max(start, end - 8), end):
+    for end, following in [*(match.span() for match in BREAK.finditer(text)), (len(text), len(text))]:
+        if ABBREVIATED.search(text, max(start, end - 8), end) or is_wrap(text, end, following):
             continue
         piece = text[start:end]
-        left, right = start + len(piece) - len(piece.lstrip()), start + len(piece.rstrip())
         if any(character.isalnum() for character in piece):
-            spans.append(Span(left, right))
+            spans.append(Span(end - len(piece.lstrip()), start + len(piece.rstrip())))
         start = following
     return spans
+
+
+def is_wrap(text: str, end: int, following: int) -> bool:
+    """Tell whether a break is the single line break of wrapped text."""
+    if text.count("\n", end, following) != 1 or text[end - 1 : end] in set(".!?;:"):
+        return False
+    line = text[text.rfind("\n", 0, end) + 1 : end]
+    return len(line) >= WRAPPED_LINE or text[following : following + 1].islower()
 
 
 def words(text: str) -> list[str]:

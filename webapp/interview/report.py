@@ -4,12 +4,13 @@ A practice shows everything once it is submitted, an assessment nothing until an
 an assessment is underway, the reports on its questions are withheld too, or a practice beside it would give the answer.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
 
 from content import Catalog, Criterion
 from webapp.interview.deadline import is_overdue, settled
 from webapp.interview.errors import NotSubmitted
+from webapp.interview.secrecy import questions_under_assessment
 from webapp.interview.views import (
     CriterionReport,
     FeedbackState,
@@ -38,10 +39,12 @@ def home(store: Store, catalog: Catalog, *, user_id: str, now: datetime) -> Home
         settled(store, user_id=user_id, attempt_id=attempt_id, now=now)
     if overdue:
         records = store.attempts(user_id=user_id)
-    sessions = store.unfinished_sessions(user_id=user_id)
+    secret = questions_under_assessment(store, user_id=user_id)
     return HomeView(
-        unfinished=tuple(_unfinished(catalog, session, records, now) for session in sessions),
-        past=tuple(_past(catalog, record, sessions, now) for record in records if record.answer is not None),
+        unfinished=tuple(
+            _unfinished(catalog, session, records, now) for session in store.unfinished_sessions(user_id=user_id)
+        ),
+        past=tuple(_past(catalog, record, secret, now) for record in records if record.answer is not None),
     )
 
 
@@ -55,7 +58,7 @@ def report(store: Store, catalog: Catalog, *, user_id: str, attempt_id: str, now
     record = settled(store, user_id=user_id, attempt_id=attempt_id, now=now)
     if record.answer is None:
         raise NotSubmitted(attempt_id)
-    past = _past(catalog, record, store.unfinished_sessions(user_id=user_id), now)
+    past = _past(catalog, record, questions_under_assessment(store, user_id=user_id), now)
     question = catalog.questions.get(record.attempt.question_id) if past.state in SHOWN else None
     grade = record.grade if past.state in SHOWN else None
     return ReportView(
@@ -72,7 +75,7 @@ def report(store: Store, catalog: Catalog, *, user_id: str, attempt_id: str, now
 def _past(
     catalog: Catalog, record: AttemptRecord, unfinished: Iterable[InterviewSession], now: datetime
 ) -> PastAttempt:
-    state = _state(record, unfinished)
+    state = _state(record, secret)
     grade = record.grade if state is FeedbackState.GRADED else None
     score, cost = grade.score if grade else None, record.attempt.hint_cost
     return PastAttempt(
@@ -86,11 +89,10 @@ def _past(
     )
 
 
-def _state(record: AttemptRecord, unfinished: Iterable[InterviewSession]) -> FeedbackState:
+def _state(record: AttemptRecord, secret: Collection[str]) -> FeedbackState:
     if record.session.mode is Mode.ASSESSMENT and record.session.released_at is None:
         return FeedbackState.NOT_RELEASED
-    asked = {q for session in unfinished if session.mode is Mode.ASSESSMENT for q in session.question_ids}
-    if record.attempt.question_id in asked:
+    if record.attempt.question_id in secret:
         return FeedbackState.ASSESSMENT_UNDERWAY
     return GRADED[record.grade.state] if record.grade else FeedbackState.WAITING
 

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from content import Catalog
 from webapp.interview.deadline import close, is_overdue, settle, settled
 from webapp.interview.errors import AnswerTooLong, AttemptClosed, DraftConflict, NoSuchHint, PracticeOnly
+from webapp.interview.secrecy import questions_under_assessment
 from webapp.interview.views import AttemptView, RoomView, Saved, attempt_view, hint_views, question_of
 from webapp.store import Attempt, Held, HintTaken, Mode, Store, Submitter
 
@@ -28,7 +29,8 @@ def room(store: Store, catalog: Catalog, *, user_id: str, attempt_id: str, now: 
     record = settled(store, user_id=user_id, attempt_id=attempt_id, now=now)
     question = question_of(catalog, record.attempt.question_id)
     draft = store.latest_draft(attempt_id=attempt_id)
-    can_have = question.hints[len(record.attempt.hints) :] if record.session.mode is Mode.PRACTICE else ()
+    secret = record.session.mode is Mode.ASSESSMENT or question.id in questions_under_assessment(store, user_id=user_id)
+    can_have = () if secret else question.hints[len(record.attempt.hints) :]
     return RoomView(
         **vars(attempt_view(catalog, record.session, record.attempt, now)),
         statement=question.statement,
@@ -85,11 +87,14 @@ def take_hint(store: Store, catalog: Catalog, *, user_id: str, attempt_id: str, 
 
     Raises:
         NotFound: No such attempt, or another person's.
-        PracticeOnly: The session is an assessment.
+        PracticeOnly: The session is an assessment, or one that is open asks the same question.
         AttemptClosed: Submitted, or the time is over.
         NoSuchHint: Not the next of the question's hints.
     """
+    secret = questions_under_assessment(store, user_id=user_id)
     with _practice(store, user_id, attempt_id, now) as held:
+        if held.attempt.question_id in secret:
+            raise PracticeOnly(held.attempt.question_id)
         taken, hints = held.attempt.hints, question_of(catalog, held.attempt.question_id).hints
         if not 1 <= number <= min(len(taken) + 1, len(hints)):
             raise NoSuchHint(number)

@@ -16,7 +16,6 @@ log = logging.getLogger(__name__)
 
 HEAD = """
 <link rel="stylesheet" href="/site/vivalab.css">
-<script src="/site/vivalab.js"></script>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 """
 ACTS = "vivalab.acts(element, trigger); vivalab.tidy(element, watch)"

@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 from PIL import Image
 
-from sandbox import Reply, tiny
+from sandbox import tiny
 from webapp.pages.frame import ACTS, attempt_in, candidate, in_words, log
 from webapp.pages.trace import data_url, figures, render_trace
 from webapp.pages.view import picture_input, render, view
@@ -58,7 +58,10 @@ def build(page: gr.Blocks, services: Services, *, compact: bool = False) -> None
     @in_words
     def look(request: gr.Request) -> list[Any]:
         candidate(request)
-        return [render_state(services), gr.Timer(LOOK_AGAIN_SECONDS, active=not services.engine.settled)]
+        return [
+            render_state(services),
+            gr.Timer(LOOK_AGAIN_SECONDS, active=services.engine.state in ("idle", "loading")),
+        ]
 
     @in_words
     def load_scenes(request: gr.Request) -> str:
@@ -78,8 +81,8 @@ def build(page: gr.Blocks, services: Services, *, compact: bool = False) -> None
     @in_words
     def ask(path: str | None, text: str, request: gr.Request) -> Iterator[list[Any]]:
         user_id, attempt_id = services.known_candidate(candidate(request)), attempt_in(request)
-        for shown in answer(services, user_id, attempt_id or None, text, [Path(path).read_bytes()] if path else []):
-            yield shown
+        images = [Path(path).read_bytes()] if path else []
+        yield from answer(services, user_id, attempt_id or None, text, images)
 
     page.load(look, None, [state, timer], queue=False)
     page.load(load_scenes, None, scenes, queue=False)
@@ -108,17 +111,13 @@ def answer(
     try:
         engine = services.engine.get(timeout=MODEL_WAIT_SECONDS)
         for event in engine.stream(prompt, images):
-            if isinstance(event, Reply):
-                services.keep_run(user_id=user_id, attempt_id=attempt_id, prompt=prompt, reply=event)
-                shown = [
-                    said(event.text, asked=prompt, note=figures(event)),
-                    render_trace(event),
-                    gr.update(visible=True),
-                ]
-                yield [*shown, *idle()]
-            else:
-                text += event
+            text += event.text
+            if event.reply is None:
                 yield [said(text, asked=prompt), *unchanged]
+            else:
+                services.keep_run(user_id=user_id, attempt_id=attempt_id, prompt=prompt, reply=event.reply)
+                told = said(event.reply.text, asked=prompt, note=figures(event.reply))
+                yield [told, render_trace(event.reply), gr.update(visible=True), *idle()]
     except Exception as error:
         sentence = words(error)
         if sentence is None:

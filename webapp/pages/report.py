@@ -19,7 +19,7 @@ STATES = {
     interview.FeedbackState.WAITING: "Your answer is stored and is being read. This page shows the result by itself.",
     interview.FeedbackState.FAILED: "Your answer is stored, but it could not be graded. It has no score; the host can "
     "have it graded again.",
-    interview.FeedbackState.NOT_RELEASED: "This was an assessment. The feedback appears once an interviewer releases it.",
+    interview.FeedbackState.NOT_RELEASED: "This was an assessment. An interviewer releases its feedback.",
     interview.FeedbackState.ASSESSMENT_UNDERWAY: "The feedback appears once your open assessment is over.",
 }
 

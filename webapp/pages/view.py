@@ -10,15 +10,18 @@ These are functions rather than subclasses of Gradio's components, because Gradi
 of every subclass.
 """
 
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
 from webapp.pages import wording
 
+TEMPLATES = Path(__file__).parent / "templates"
+
 templates = Environment(
-    loader=PackageLoader("webapp.pages"),
+    loader=FileSystemLoader(TEMPLATES),
     autoescape=select_autoescape(default=True),
     undefined=StrictUndefined,
     trim_blocks=True,
@@ -26,6 +29,9 @@ templates = Environment(
 )
 templates.filters.update(clock=wording.clock, moment=wording.moment, shape=wording.shape)
 templates.globals.update(count=wording.count)
+
+
+SCRIPT = '<script src="/site/vivalab.js"></script>'
 
 
 def render(name: str, **data: Any) -> str:
@@ -38,6 +44,7 @@ def view(value: str = "", *, script: str | None = None, **options: Any) -> gr.HT
     return gr.HTML(
         value=value,
         js_on_load=script,
+        head=SCRIPT if script else None,  # Gradio runs `script` once this has loaded
         apply_default_css=False,
         elem_classes=["views", *options.pop("elem_classes", [])],
         **options,

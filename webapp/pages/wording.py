@@ -1,6 +1,7 @@
 """How figures and times read on the pages."""
 
 from datetime import datetime
+from itertools import pairwise
 from typing import Any
 
 
@@ -44,7 +45,7 @@ def highlighted(text: str, spans: list[tuple[int, int, str]]) -> list[dict[str, 
     """
     edges = sorted({0, len(text), *(edge for start, end, _ in spans for edge in (start, end))})
     segments = []
-    for left, right in zip(edges, edges[1:], strict=False):
+    for left, right in pairwise(edges):
         marks = [what for start, end, what in spans if start <= left and right <= end]
         segments.append({"text": text[left:right], "marked": "; ".join(dict.fromkeys(marks))})
     return segments

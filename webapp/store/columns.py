@@ -38,10 +38,11 @@ class Shaped(TypeDecorator[Any]):
     """A JSON column whose value is validated and rebuilt as `shape`, any type that pydantic knows."""
 
     impl = JSON(none_as_null=True)
-    cache_ok = False
+    cache_ok = True
 
     def __init__(self, shape: Any) -> None:
         super().__init__()
+        self.shape = shape  # SQLAlchemy tells one such type from another by its arguments
         self.adapter: TypeAdapter[Any] = TypeAdapter(shape)
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> Any:
