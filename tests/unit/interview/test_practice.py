@@ -101,6 +101,12 @@ def test_after_submission_no_hint_is_given(do):
         do(take_hint, number=1)
 
 
+def test_a_practice_beside_an_assessment_of_the_same_question_gives_no_hint(do, assessment):
+    assert (do(room).hints_left, do(room).next_hint_cost) == (0, None)
+    with pytest.raises(PracticeOnly):
+        do(take_hint, number=1)
+
+
 HELPS = [(take_hint, {"number": 1}), (pause, {}), (resume, {}), (extend, {})]
 
 
