@@ -41,6 +41,7 @@ FILLER_STEMS = frozenset(stem(word) for word in FILLERS)
 # A word of the bank's English rubrics has 4.7 letters a word piece at the median and never under 2; chance letters have
 # about 1.6 (tests/bench/grading.py prints both).
 GIBBERISH_LETTERS_PER_PIECE = 2.0
+LONGEST_WORD = 60  # letters; the longest in any dictionary of English has 45
 # Of our own answers, right or wrong, at least 85 % of the content words stand somewhere in the question's material, of
 # recipes, football and history at most 19 %. Thin material (most questions have over 400 stems) can't tell.
 OFF_TOPIC_SHARE = 0.25
@@ -148,24 +149,22 @@ def noise(question: Question, text: str, spans: Sequence[Span]) -> dict[Span, Fl
             found[span] = Flag.QUESTION_REPEATED
     kept = [span for span in spans if span not in found]
     for run in runs(kept, text, shorter_than=LONG_SENTENCE):
-        # keywords with a full stop or a new line after each are a list all the same
-        if is_word_list(" ".join(text[slice(*span)] for span in run), least_glue=0.06):
+        # keywords with a full stop or a new line after each are a list all the same; a short one among sentences isn't
+        least_words = 8 if len(run) == len(spans) else LONG_SENTENCE
+        if is_word_list(" ".join(text[slice(*span)] for span in run), least_words, least_glue=0.06):
             found |= dict.fromkeys(run, Flag.WORD_LIST)
     for span in kept:
-        sentence = text[slice(*span)]
-        if len(words(sentence)) >= LONG_SENTENCE and is_word_list(sentence, least_glue=0.1):
+        if is_word_list(text[slice(*span)], LONG_SENTENCE, least_glue=0.1):
             found[span] = Flag.WORD_LIST
     return found
 
 
 def is_gibberish(sentence: str) -> bool:
-    """Tell whether a sentence's words are chance letters or one endless word."""
-    listed = [word for word in LETTERS.findall(sentence) if len(word) >= 4]
-    if not listed:
-        return False
-    if max(map(len, listed)) > 60:
+    """Tell whether a sentence's words are chance letters or one endless word; acronyms are neither."""
+    listed = [word for word in LETTERS.findall(sentence) if len(word) >= 4 and not word.isupper()]
+    if any(len(word) > LONGEST_WORD for word in listed):
         return True
-    if len(listed) < 2:
+    if len(listed) < 3:
         return False
     return sum(map(len, listed)) / sum(map(len, load_embedder().pieces(listed))) < GIBBERISH_LETTERS_PER_PIECE
 

@@ -6,7 +6,8 @@ did do does doing down during each either every few for from had has have having
 is it its itself just like many may me might more most much must my neither no nor not of off on once only or other
 our out over own same she should since so some such than that the their them then there these they this those through
 to too under until up upon us very was we were what when where whether which while who why will with within without
-would yet you your
+would yet you your across against along around behind below above besides despite instead onto per plus toward towards
+via whose whenever wherever however therefore thus
 """
 _FILLERS = """
 answer question topic subject idea clue sorry honest honestly really actually simply unfortunately maybe perhaps

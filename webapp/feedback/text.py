@@ -92,22 +92,22 @@ def stems(text: str) -> list[str]:
     return [stem(word) for word in words(text) if word not in FUNCTION_WORDS and (len(word) > 1 or word.isdigit())]
 
 
-def is_word_list(text: str, least_glue: float) -> bool:
+def is_word_list(text: str, least_words: int, least_glue: float) -> bool:
     """Tell whether a text strings words together without stating anything.
 
-    Words state something through function words, numbers and marks of structure; a list of keywords has neither. Texts
-    of fewer than 8 words are never called lists.
+    Words state something through function words, numbers and marks of structure; a list of keywords has neither.
 
     Args:
         text: A sentence, or several.
-        least_glue: The share of function words, 0 to 1, below which it is a list.
+        least_words: The number of words below which nothing is called a list.
+        least_glue: The share of function words, 0 to 1, below which it is one.
     """
     letters = [word.lower() for word in LETTERS.findall(text)]
-    if len(letters) < 8 or len(STRUCTURE.findall(text)) >= max(3, len(letters) / 10):
+    if len(letters) < least_words or len(STRUCTURE.findall(text)) >= max(3, len(letters) / 10):
         return False
     glue = [word for word in letters if word in FUNCTION_WORDS]
     # the same few glue words over and over don't make sentences of a list
-    return len(glue) / len(letters) < least_glue or len(set(glue)) < min(3, len(letters) / 10)
+    return len(glue) / len(letters) < least_glue or (len(glue) >= 5 and len(set(glue)) <= max(1, len(glue) / 5))
 
 
 def runs(spans: Sequence[Span], text: str, shorter_than: int) -> Iterator[list[Span]]:
