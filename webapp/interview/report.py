@@ -72,9 +72,7 @@ def report(store: Store, catalog: Catalog, *, user_id: str, attempt_id: str, now
     )
 
 
-def _past(
-    catalog: Catalog, record: AttemptRecord, unfinished: Iterable[InterviewSession], now: datetime
-) -> PastAttempt:
+def _past(catalog: Catalog, record: AttemptRecord, secret: Collection[str], now: datetime) -> PastAttempt:
     state = _state(record, secret)
     grade = record.grade if state is FeedbackState.GRADED else None
     score, cost = grade.score if grade else None, record.attempt.hint_cost

@@ -2,8 +2,10 @@
 
 SQLite lets one writer in at a time. A transaction that reads and then writes could find at its first write that
 another has come between, so every writing transaction takes the lock at its start (BEGIN IMMEDIATE) and others wait
-for up to `BUSY_SECONDS`. What is committed survives the death of the process; a power cut may take the last moments, and
-never damages the file (synchronous = NORMAL). On PostgreSQL rows are locked where a rule needs it (SELECT FOR UPDATE).
+for up to `BUSY_SECONDS`. On PostgreSQL rows are locked where a rule needs it (SELECT FOR UPDATE).
+
+Covered: what is committed survives the death of the process. Not covered: with SQLite a power cut may take the last
+moments (synchronous = NORMAL), though it never damages the file.
 """
 
 from collections.abc import Iterator
