@@ -95,6 +95,7 @@ def _read_header(source: bytes | os.PathLike[str], max_pixels: int, name: str) -
         data = source if isinstance(source, bytes | bytearray) else _read(source)
     except OSError as error:
         raise NotAnImage(f"{name} can't be read. Choose it again.") from error
+    Image.init()  # Pillow registers most formats on demand, and knows a named one only then
     try:
         return Image.open(io.BytesIO(data), formats=FORMATS)
     except _BOMB as error:
