@@ -1,6 +1,6 @@
 """Opens pictures that nobody vouches for.
 
-Covered: files that are no picture or are cut off, and those that claim too many pixels or extreme sides, which is checked
+Covered: files that are no picture or are cut off, and those that claim too many pixels or extreme sides, which is seen
 before a pixel is decoded. Formats that Pillow hands to other programs (EPS) are never tried. Not covered: faults in the
 decoders themselves.
 """
@@ -19,7 +19,8 @@ from sandbox.errors import ImageTooLarge, ImageTooNarrow, NotAnImage, TooManyIma
 
 ImageSource = Image.Image | bytes | os.PathLike[str]
 
-FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "PPM")
+# JPEG opens MPO too, the form in which some phones write it.
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "PPM")
 MAX_RATIO = 100
 """Longest side over the shortest. CLIP's resize of the shorter side to 336 makes 336 x 33,600 pixels at this limit."""
 
@@ -95,7 +96,6 @@ def _read_header(source: bytes | os.PathLike[str], max_pixels: int, name: str) -
         data = source if isinstance(source, bytes | bytearray) else _read(source)
     except OSError as error:
         raise NotAnImage(f"{name} can't be read. Choose it again.") from error
-    Image.init()  # Pillow registers most formats on demand, and knows a named one only then
     try:
         return Image.open(io.BytesIO(data), formats=FORMATS)
     except _BOMB as error:
