@@ -8,7 +8,7 @@ from functools import cache
 from types import SimpleNamespace
 
 import torch
-from transformers import LlamaConfig, LlavaConfig, LlavaForConditionalGeneration
+from transformers import LlamaConfig, LlavaConfig, LlavaForConditionalGeneration, LlavaOnevisionConfig
 from transformers.image_processing_utils import select_best_resolution
 from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
 from transformers.models.llava_next.processing_llava_next import LlavaNextProcessor
@@ -190,3 +190,72 @@ def onevision_tiles(width: int, height: int) -> int:
 def onevision_frame_tokens(frames: int) -> int:
     """Tokens of a clip: each 27 x 27 grid halved with rounding up, and one newline for the clip."""
     return frames * math.ceil(27 / 2) ** 2 + 1
+
+
+def percent_more(larger: float, smaller: float) -> float:
+    return 100 * (larger / smaller - 1)
+
+
+def siglip_config(name: str) -> float:
+    """Of SigLIP-so400m/14 at 384 pixels, as LLaVA-OneVision's default configuration has it."""
+    return float(getattr(LlavaOnevisionConfig().vision_config, name))
+
+
+def siglip_to_clip() -> float:
+    """Compute of SigLIP-so400m/14 at 384 pixels, all its layers, to that of LLaVA-1.5's encoder at 336."""
+    config = LlavaOnevisionConfig().vision_config
+    n, d = patches(config.image_size, config.patch_size), config.hidden_size
+    layers = config.num_hidden_layers + 1  # LLaVA-OneVision leaves out the last
+    macs = layers * _macs(n, d, config.intermediate_size, 2) + n * patch_values(config.patch_size) * d
+    return 2 * macs / 1e12 / encoder_tflop(336)
+
+
+def mmproj_billion() -> float:
+    """Weights of LLaVA-1.5 7B's encoder and projector as llama.cpp converts them: no last block, no post-layernorm."""
+    tower = _model().model.vision_tower
+    last = f".layers.{int(VISION.num_hidden_layers) - 1}."
+    kept = [w.numel() for n, w in tower.named_parameters() if last not in n and "post_layernorm" not in n]
+    return sum(kept) / 1e9 + billion_parameters("multi_modal_projector")
+
+
+def mmproj_gb(bytes_each: int) -> float:
+    return mmproj_billion() * bytes_each
+
+
+def mmproj_mb(bytes_each: int) -> float:
+    return 1000 * mmproj_gb(bytes_each)
+
+
+def last_slice(rows: int, n_batch: int) -> int:
+    return rows % n_batch or n_batch
+
+
+def next_position(before: int, rows: int) -> int:
+    """Position of the first token after an image, where so many tokens stand before it."""
+    return before + rows
+
+
+def last_position(before: int, rows: int) -> int:
+    return next_position(before, rows) - 1
+
+
+def difference(of: float, less: float) -> float:
+    return of - less
+
+
+def amdahl(share: float, faster: float = math.inf) -> float:
+    """How many times as fast the whole becomes when a share of it does; without `faster`, when it costs nothing."""
+    return 1 / (1 - share + share / faster)
+
+
+def saved_percent(share: float, faster: float) -> float:
+    return 100 * share * (1 - 1 / faster)
+
+
+def encoder_ms(size: int, tflops: float) -> float:
+    """The least time for one image at a device's peak."""
+    return encoder_tflop(size) / tflops * 1e3
+
+
+def million_parameters(part: str) -> float:
+    return 1e3 * billion_parameters(part)
