@@ -119,15 +119,19 @@ def nothing_stated(question: Question, answer: Prose) -> Gate | None:
 
 def off_topic(question: Question, answer: Prose) -> Gate | None:
     """Stop answers of some length that have next to no word in common with all that is written about the question."""
-    own = stems(answer.text)
     known = material_stems(question)
-    if len(own) < 12 or len(known) < ENOUGH_MATERIAL:
+
+    def share(own: Sequence[str]) -> float:
+        return sum(word in known for word in own) / len(own)
+
+    own = stems(answer.text)
+    if len(own) < 12 or len(known) < ENOUGH_MATERIAL or share(own) >= OFF_TOPIC_SHARE:
         return None
-    if sum(word in known for word in own) / len(own) >= OFF_TOPIC_SHARE:
+    passages = [stems(answer.text[slice(*span)]) for span in sentences(answer.text)]
+    # one passage on the subject is an answer, however much else stands around it
+    if any(len(passage) >= 3 and share(passage) >= 2 * OFF_TOPIC_SHARE for passage in passages):
         return None
-    return Gate(
-        "off_topic", "The answer is about another subject: next to none of the question's terms occur in it.", 0
-    )
+    return Gate("off_topic", "The answer is about another subject: hardly any of the question's terms occur in it.", 0)
 
 
 CHECKS: tuple[Callable[[Question, Prose], Gate | None], ...] = (
@@ -147,15 +151,14 @@ def noise(question: Question, text: str, spans: Sequence[Span]) -> dict[Span, Fl
             found[span] = Flag.GIBBERISH
         elif repeats(question, sentence):
             found[span] = Flag.QUESTION_REPEATED
+        elif is_word_list(sentence, LONG_SENTENCE, least_glue=0.1):
+            found[span] = Flag.WORD_LIST
     kept = [span for span in spans if span not in found]
     for run in runs(kept, text, shorter_than=LONG_SENTENCE):
         # keywords with a full stop or a new line after each are a list all the same; a short one among sentences isn't
-        least_words = 8 if len(run) == len(spans) else LONG_SENTENCE
+        least_words = 10 if len(run) == len(kept) else LONG_SENTENCE
         if is_word_list(" ".join(text[slice(*span)] for span in run), least_words, least_glue=0.06):
             found |= dict.fromkeys(run, Flag.WORD_LIST)
-    for span in kept:
-        if is_word_list(text[slice(*span)], LONG_SENTENCE, least_glue=0.1):
-            found[span] = Flag.WORD_LIST
     return found
 
 
