@@ -259,3 +259,43 @@ def encoder_ms(size: int, tflops: float) -> float:
 
 def million_parameters(part: str) -> float:
     return 1e3 * billion_parameters(part)
+
+
+def model_gb(bytes_each: int = 2) -> float:
+    """Weights of LLaVA-1.5 7B, encoder and projector included."""
+    return bytes_each * sum(map(billion_parameters, ("vision_tower", "multi_modal_projector", "language_model")))
+
+
+def language_model_gb(bytes_each: int = 2) -> float:
+    return bytes_each * billion_parameters("language_model")
+
+
+def room_gb(card_gb: float, share: float, reserve_gb: float) -> float:
+    """What LLaVA-1.5 7B leaves of a card's usable share for the key-value cache."""
+    return card_gb * share - model_gb() - reserve_gb
+
+
+def requests_held(card_gb: float, share: float, reserve_gb: float, tokens: int) -> int:
+    return int(room_gb(card_gb, share, reserve_gb) * 1e9 / kv_bytes("7b", tokens))
+
+
+def in_flight(rate: float, first_token_s: float, tokens: int, token_s: float) -> float:
+    """Little's law: arrivals a second times the time that each stays."""
+    return rate * (first_token_s + tokens * token_s)
+
+
+def prefill_cards(tokens: int, rate: float, peak_tflops: float, utilisation: float) -> float:
+    return rate * prefill_tflop("7b", tokens) / (peak_tflops * utilisation)
+
+
+def encoder_cards(size: int, rate: float, peak_tflops: float, utilisation: float) -> float:
+    return rate * encoder_tflop(size) / (peak_tflops * utilisation)
+
+
+def decode_step_ms(requests: int, tokens: int, terabytes_a_second: float) -> float:
+    """The least time of a decode step: weights and key-value cache read once."""
+    return (language_model_gb() * 1e9 + requests * kv_bytes("7b", tokens)) / terabytes_a_second / 1e9
+
+
+def transfer_ms(mib: float, gigabits_a_second: float) -> float:
+    return mib * 2**20 * 8 / gigabits_a_second / 1e6
