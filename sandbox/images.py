@@ -24,6 +24,9 @@ FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "PPM")
 MAX_RATIO = 100
 """Longest side over the shortest. CLIP's resize of the shorter side to 336 makes 336 x 33,600 pixels at this limit."""
 
+TOGETHER = 3
+"""The pictures of a prompt may have so many times the pixels of the largest one: with the default, ten of a phone."""
+
 _SIGNATURES = (b"\x89PNG", b"\xff\xd8\xff", b"RIFF", b"GIF8", b"BM", b"II*\0", b"MM\0*")
 _DECODING = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, struct.error, zlib.error)
 _BOMB = (Image.DecompressionBombError, Image.DecompressionBombWarning)
@@ -35,13 +38,14 @@ def open_images(sources: Sequence[ImageSource], *, max_images: int, max_pixels: 
     Args:
         sources: Pillow images, encoded files as bytes, or paths, in the order of the prompt.
         max_images: Most pictures.
-        max_pixels: Largest width times height of each.
+        max_pixels: Largest width times height of each; together they may have `TOGETHER` times as many.
 
     Returns:
         As many RGB images, turned by their EXIF orientation.
 
     Raises:
         TooManyImages: There are more than `max_images`.
+        ImageTooLarge: Together they have too many pixels.
         BadInput: What `open_image` raises; with several pictures the sentence says which one.
     """
     if len(sources) > max_images:
@@ -49,10 +53,15 @@ def open_images(sources: Sequence[ImageSource], *, max_images: int, max_pixels: 
             f"{len(sources)} pictures were given, and at most {max_images} fit one question. "
             f"Remove {len(sources) - max_images}."
         )
-    return [
-        open_image(source, max_pixels=max_pixels, name="This file" if len(sources) == 1 else f"Picture {number}")
-        for number, source in enumerate(sources, 1)
-    ]
+    names = ["This file"] if len(sources) == 1 else [f"Picture {number}" for number in range(1, len(sources) + 1)]
+    images = [_with_size(source, max_pixels, name) for source, name in zip(sources, names, strict=True)]
+    total = sum(image.width * image.height for image in images)
+    if total > TOGETHER * max_pixels:
+        raise ImageTooLarge(
+            f"These pictures have {total / 1e6:.0f} megapixels together; at most {TOGETHER * max_pixels / 1e6:g} are "
+            "accepted. Remove some, or scale them down."
+        )
+    return [_decoded(*each) for each in zip(images, sources, names, strict=True)]
 
 
 def open_image(source: ImageSource, *, max_pixels: int, name: str = "This file") -> Image.Image:
@@ -72,6 +81,11 @@ def open_image(source: ImageSource, *, max_pixels: int, name: str = "This file")
         ImageTooNarrow: One side is more than `MAX_RATIO` times the other.
         TruncatedImage: It can't be decoded to its end.
     """
+    return _decoded(_with_size(source, max_pixels, name), source, name)
+
+
+def _with_size(source: ImageSource, max_pixels: int, name: str) -> Image.Image:
+    """Return the picture, not yet decoded, if its size is allowed."""
     image = source if isinstance(source, Image.Image) else _read_header(source, max_pixels, name)
     width, height = image.size
     if width * height > max_pixels:
@@ -83,8 +97,15 @@ def open_image(source: ImageSource, *, max_pixels: int, name: str = "This file")
             f"{name} is {width:,} x {height:,} pixels; its longer side may be at most {MAX_RATIO} times the shorter. "
             "Crop it and add it again."
         )
+    return image
+
+
+def _decoded(image: Image.Image, source: ImageSource, name: str) -> Image.Image:
+    """Return the picture decoded, upright and RGB, in as few copies as it takes: each is 4 bytes a pixel."""
     try:
-        return ImageOps.exif_transpose(image).convert("RGB")
+        upright = image.copy() if image is source else image
+        ImageOps.exif_transpose(upright, in_place=True)
+        return upright if upright.mode == "RGB" else upright.convert("RGB")
     except _DECODING as error:
         raise _truncated(name) from error
 

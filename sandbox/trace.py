@@ -7,12 +7,10 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image
 
 STAGES = ("open", "preprocess", "encode", "select", "reduce", "project", "prompt", "merge", "generate")
 """Names of the stages, in order."""
-
-GRID_COLOR = (255, 0, 128)
 
 
 @dataclass(frozen=True)
@@ -138,13 +136,11 @@ class Trace:
                 return record
         raise KeyError(name)
 
-    def processed_image(self, index: int = 0, *, scale: int = 1, grid: bool = False) -> Image.Image:
-        """Return a picture as the vision tower saw it.
+    def processed_image(self, index: int = 0) -> Image.Image:
+        """Return a picture as the vision tower saw it; `patch_grid` says how it is cut.
 
         Args:
             index: Which picture.
-            scale: Pixels of the result to each pixel seen, without smoothing.
-            grid: Draw the borders of the patches.
 
         Returns:
             RGB; normalisation undone as `255 * (pixel * std + mean)`, clipped to 0..255.
@@ -156,11 +152,7 @@ class Trace:
             raise IndexError(index)
         mean, std = (np.reshape(values, (3, 1, 1)) for values in (self.image_mean, self.image_std))
         levels = np.rint(255 * (self.pixels[index] * std + mean)).clip(0, 255).astype(np.uint8)
-        image = Image.fromarray(levels.transpose(1, 2, 0))
-        image = image.resize((image.width * scale, image.height * scale), Image.Resampling.NEAREST)
-        if grid and self.patch_grid:
-            _draw_grid(image, *self.patch_grid)
-        return image
+        return Image.fromarray(levels.transpose(1, 2, 0))
 
     def summary(self) -> dict[str, Any]:
         """Return the trace as JSON-able data, without pixels and without the ids of picture tokens."""
@@ -216,12 +208,3 @@ def _segment_summary(segment: Segment) -> dict[str, Any]:
         return {**summary, "image": segment.image}
     return {**summary, "ids": list(segment.ids), "pieces": list(segment.pieces)}
 
-
-def _draw_grid(image: Image.Image, rows: int, columns: int) -> None:
-    pen = ImageDraw.Draw(image)
-    for row in range(1, rows):
-        y = row * image.height // rows
-        pen.line([(0, y), (image.width, y)], fill=GRID_COLOR)
-    for column in range(1, columns):
-        x = column * image.width // columns
-        pen.line([(x, 0), (x, image.height)], fill=GRID_COLOR)

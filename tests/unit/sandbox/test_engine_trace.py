@@ -61,14 +61,6 @@ def test_the_processed_picture_is_what_the_tower_saw(engine):
     assert trace.patch_grid == (4, 4)
 
 
-def test_the_grid_is_drawn_between_patches(engine):
-    trace = engine.answer("What?", [Image.new("RGB", (28, 28), "white")], max_new_tokens=1).trace
-    drawn = np.asarray(trace.processed_image(scale=4, grid=True))
-    assert drawn.shape == (112, 112, 3)
-    lines = np.flatnonzero((drawn[5] != 255).any(-1))
-    assert lines.tolist() == [28, 56, 84]
-
-
 def test_there_is_no_processed_picture_beyond_the_last(trace, engine):
     with pytest.raises(IndexError):
         trace.processed_image(2)

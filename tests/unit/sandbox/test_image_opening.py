@@ -155,3 +155,8 @@ def test_damaged_bytes_never_raise_anything_else(photo):
             except BadInput:
                 continue
             assert image.mode == "RGB"
+
+
+def test_pictures_that_are_too_large_together_are_refused_before_any_is_decoded(engine):
+    with pytest.raises(ImageTooLarge, match="have 192 megapixels together; at most 150 are accepted"):
+        engine.answer("What?", [png_header(8000, 6000)] * 4)
