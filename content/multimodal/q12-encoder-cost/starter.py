@@ -1,0 +1,6 @@
+import numpy as np
+
+
+def reduce_tokens(features: np.ndarray, saliency: np.ndarray, keep: int) -> np.ndarray:
+    """Return at most `keep` rows of (T, d) features in image order; as it stands, the first rows, whatever they show."""
+    return features[:keep]
