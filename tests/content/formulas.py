@@ -262,11 +262,12 @@ def million_parameters(part: str) -> float:
 
 
 def model_gb(bytes_each: int = 2) -> float:
-    """Weights of LLaVA-1.5 7B, encoder and projector included."""
-    return bytes_each * sum(map(billion_parameters, ("vision_tower", "multi_modal_projector", "language_model")))
+    """All weights of LLaVA-1.5 7B."""
+    return bytes_each * sum(weight.numel() for weight in _model().parameters()) / 1e9
 
 
-def language_model_gb(bytes_each: int = 2) -> float:
+def weights_read_gb(bytes_each: int = 2) -> float:
+    """What a decode step reads of them: all layers and the output head, which is as large as the embedding table."""
     return bytes_each * billion_parameters("language_model")
 
 
@@ -288,14 +289,19 @@ def prefill_cards(tokens: int, rate: float, peak_tflops: float, utilisation: flo
     return rate * prefill_tflop("7b", tokens) / (peak_tflops * utilisation)
 
 
-def encoder_cards(size: int, rate: float, peak_tflops: float, utilisation: float) -> float:
-    return rate * encoder_tflop(size) / (peak_tflops * utilisation)
+def percent_of_card(size: int, rate: float, peak_tflops: float, utilisation: float) -> float:
+    """How busy the encoder keeps one card."""
+    return 100 * rate * encoder_tflop(size) / (peak_tflops * utilisation)
 
 
 def decode_step_ms(requests: int, tokens: int, terabytes_a_second: float) -> float:
     """The least time of a decode step: weights and key-value cache read once."""
-    return (language_model_gb() * 1e9 + requests * kv_bytes("7b", tokens)) / terabytes_a_second / 1e9
+    return (weights_read_gb() * 1e9 + requests * kv_bytes("7b", tokens)) / terabytes_a_second / 1e9
 
 
 def transfer_ms(mib: float, gigabits_a_second: float) -> float:
     return mib * 2**20 * 8 / gigabits_a_second / 1e6
+
+
+def total(parts: list[float]) -> float:
+    return sum(parts)
