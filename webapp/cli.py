@@ -5,7 +5,12 @@ from typing import Annotated
 
 import typer
 
-main = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+main = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Mock interviews on multimodal models, with a live LLaVA beside every question.",
+)
 content_commands = typer.Typer(no_args_is_help=True, help="Check and read the questions.")
 main.add_typer(content_commands, name="content")
 
@@ -73,6 +78,49 @@ def hash_password_command(
     from webapp.password import hash_password
 
     typer.echo(hash_password(password))
+
+
+@main.command("train-tiny")
+def train_tiny(
+    out: Annotated[Path, typer.Option(help="Takes checkpoint, log and, at the end, the weights.")] = Path("tiny-run"),
+    seed: Annotated[int, typer.Option(help="Decides the initial weights and every batch.")] = 0,
+    minutes: Annotated[float | None, typer.Option(help="Train for about so long.")] = None,
+    steps: Annotated[
+        int | None, typer.Option(help="Or for so many steps of the main stage, the same on every machine.")
+    ] = None,
+    processes: Annotated[int, typer.Option(help="Single-threaded processes that share each step.")] = 2,
+    resume: Annotated[bool, typer.Option(help="Go on from the checkpoint in the folder.")] = True,
+) -> None:
+    """Train the tiny LLaVA and its CLIP from nothing; a killed run goes on where its last checkpoint was."""
+    from sandbox import tiny
+
+    tiny.train(out, seed=seed, minutes=minutes, steps=steps, processes=processes, resume=resume)
+
+
+@content_commands.command("lint")
+def content_lint() -> None:
+    """Check every pack; each problem is a line with file, line and what to do."""
+    from content import lint_packs
+    from webapp.feedback import lint_grading
+
+    problems = lint_packs(grade=lint_grading)
+    for problem in problems:
+        typer.echo(problem)
+    if problems:
+        raise typer.Exit(1)
+    typer.echo("The packs are sound.")
+
+
+@content_commands.command("show")
+def content_show(question: Annotated[str, typer.Argument(help="A question's id, such as q06.")]) -> None:
+    """Print a question with everything that belongs to it."""
+    from content import load_catalog, show
+
+    questions = load_catalog().questions
+    if question not in questions:
+        typer.echo(f"There is no question {question}. There are: {', '.join(questions)}.", err=True)
+        raise typer.Exit(2)
+    typer.echo(show(questions[question]))
 
 
 if __name__ == "__main__":

@@ -84,6 +84,11 @@ def build(page: gr.Blocks, services: Services, *, compact: bool = False) -> None
         images = [Path(path).read_bytes()] if path else []
         yield from answer(services, user_id, attempt_id or None, text, images)
 
+    @in_words
+    def stop(request: gr.Request) -> list[Any]:
+        candidate(request)
+        return idle()
+
     page.load(look, None, [state, timer], queue=False)
     page.load(load_scenes, None, scenes, queue=False)
     timer.tick(look, None, [state, timer], queue=False)
@@ -92,7 +97,7 @@ def build(page: gr.Blocks, services: Services, *, compact: bool = False) -> None
     asking = gr.on(
         [ask_button.click, prompt.submit], ask, [picture, prompt], outputs, concurrency_limit=8, concurrency_id="ask"
     )
-    stop_button.click(lambda: idle(), None, [ask_button, stop_button], cancels=asking, queue=False)
+    stop_button.click(stop, None, [ask_button, stop_button], cancels=asking, queue=False)
 
 
 def answer(

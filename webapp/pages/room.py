@@ -1,6 +1,5 @@
 """The interview room: the question, the answer and its clock, and the live model beside them."""
 
-from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
@@ -58,14 +57,11 @@ def build(page: gr.Blocks, services: Services) -> None:
 
     shown = [head, title, statement, hints, hint, pause_button, extend_button, exercise_title, exercise]
 
-    def change(rule: Callable[..., interview.RoomView], **options: Any) -> Callable[[gr.Request], list[Any]]:
-        @in_words
-        def handler(request: gr.Request) -> list[Any]:
-            user_id, attempt_id = candidate(request), attempt_in(request)
-            room = rule(services.store, services.catalog, user_id=user_id, attempt_id=attempt_id, now=now(), **options)
-            return room_values(room, services)
-
-        return handler
+    @in_words
+    def more_time(request: gr.Request) -> list[Any]:
+        user_id, attempt_id = candidate(request), attempt_in(request)
+        room = interview.extend(services.store, services.catalog, user_id=user_id, attempt_id=attempt_id, now=now())
+        return room_values(room, services)
 
     @in_words
     def load(request: gr.Request) -> list[Any]:
@@ -127,7 +123,7 @@ def build(page: gr.Blocks, services: Services) -> None:
     preview_tab.select(None, text, preview, js="(text) => text")
     hint.click(take_hint, None, shown, queue=False)
     pause_button.click(pause_or_resume, None, shown, queue=False)
-    extend_button.click(change(interview.extend), None, shown, queue=False)
+    extend_button.click(more_time, None, shown, queue=False)
     submit_button.click(submit, handed, goto, queue=False, js=HAND_IN).success(None, goto, None, js=HANDED_IN)
 
 

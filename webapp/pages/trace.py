@@ -65,7 +65,7 @@ def pieces(trace: Trace) -> list[dict[str, Any]]:
         if segment.kind == "image":
             shown.append({"image": True, "text": f"picture {(segment.image or 0) + 1}: {segment.count} image tokens"})
         else:
-            shown += [{"image": False, "text": piece} for piece in segment.pieces]
+            shown += [{"image": False, "text": piece.replace("\n", "↵")} for piece in segment.pieces]
     if len(shown) > MOST_PIECES:
         more = {"image": False, "text": f"and {len(shown) - MOST_PIECES} more"}
         return [*shown[:MOST_PIECES], more]
