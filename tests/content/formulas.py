@@ -305,3 +305,28 @@ def transfer_ms(mib: float, gigabits_a_second: float) -> float:
 
 def total(parts: list[float]) -> float:
     return sum(parts)
+
+
+def prefill_ms(tokens: int, peak_tflops: float, utilisation: float) -> float:
+    return prefill_tflop("7b", tokens) / (peak_tflops * utilisation) * 1e3
+
+
+def decode_percent(tokens: int) -> float:
+    """Bytes that so many tokens in the cache add to a decode step of one request, in percent of the weights."""
+    return percent(kv_bytes("7b", tokens), language_model_gb() * 1e9)
+
+
+def encoder_attention_percent(size: int) -> float:
+    """Share of scores and weighted sums, quadratic in the patches, in the work of the encoder's layers."""
+    n, d = positions(size, VISION.patch_size), VISION.hidden_size
+    return percent(2 * n**2 * d, _macs(n, d, VISION.intermediate_size, 2))
+
+
+def prefill_attention_percent(model: str, tokens: int) -> float:
+    config = TEXT[model]
+    d = config.hidden_size
+    return percent(2 * tokens**2 * d, _macs(tokens, d, config.intermediate_size, 3))
+
+
+def kv_gb(model: str, tokens: int) -> float:
+    return kv_mb(model, tokens) / 1e3
