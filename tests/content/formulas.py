@@ -3,11 +3,13 @@
 Sizes are of LLaVA-1.5: CLIP ViT-L/14 at 336 pixels, and Llama 2 7B or 13B. FLOPs count a multiply-add as two.
 """
 
+import io
 import math
 from functools import cache
 from types import SimpleNamespace
 
 import torch
+from PIL import Image
 from transformers import LlamaConfig, LlavaConfig, LlavaForConditionalGeneration, LlavaOnevisionConfig
 from transformers.image_processing_utils import select_best_resolution
 from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
@@ -330,3 +332,65 @@ def prefill_attention_percent(model: str, tokens: int) -> float:
 
 def kv_gb(model: str, tokens: int) -> float:
     return kv_mb(model, tokens) / 1e3
+
+
+def row_length(text: int, images: int) -> int:
+    """Positions of a LLaVA-1.5 prompt after its placeholders have been expanded."""
+    return text + images * patches(int(VISION.image_size), int(VISION.patch_size))
+
+
+def padded_tokens(lengths: list[int]) -> int:
+    return len(lengths) * max(lengths)
+
+
+def real_tokens(lengths: list[int]) -> int:
+    return sum(lengths)
+
+
+def padding_percent(lengths: list[int]) -> float:
+    return 100 * (1 - real_tokens(lengths) / padded_tokens(lengths))
+
+
+def pooled_tokens(side: int, stride: int, images: int = 1) -> int:
+    return images * (side // stride) ** 2
+
+
+def raw_mb(width: int, height: int, bytes_each: int) -> float:
+    """A picture at so many bytes for each pixel."""
+    return width * height * bytes_each / 1e6
+
+
+def raw_gb(width: int, height: int, bytes_each: int, images: int) -> float:
+    return images * raw_mb(width, height, bytes_each) / 1e3
+
+
+def draft_mb(width: int, height: int, side: int) -> float:
+    """RGB bytes of a JPEG when Pillow decodes it at the reduced scale that still covers a side."""
+    file = io.BytesIO()
+    Image.new("RGB", (width, height)).save(file, "JPEG")
+    image = Image.open(file)
+    image.draft("RGB", (side, side))
+    return raw_mb(*image.size, 3)
+
+
+def pillow_limit_megapixels(times: int) -> float:
+    """Pillow warns above its limit, and raises above twice that."""
+    return times * (Image.MAX_IMAGE_PIXELS or 0) / 1e6
+
+
+def next_grid_side(width: int, height: int) -> int:
+    return select_best_resolution((height, width), NEXT_GRIDS)[0]
+
+
+def grid_patches(width: int, height: int, patch: int) -> int:
+    return (width // patch) * (height // patch)
+
+
+def weights_gib(bytes_each: int) -> float:
+    """Weights of LLaVA-1.5 7B; LLaVA-NeXT with Vicuna 7B adds one vector."""
+    return sum(weight.numel() for weight in _model().parameters()) * bytes_each / 2**30
+
+
+def hidden_states_mib(views: int, layers: int) -> float:
+    """Hidden states of the encoder in fp16, its input embedding counted as a layer."""
+    return layers * views * positions(VISION.image_size, VISION.patch_size) * VISION.hidden_size * 2 / 2**20
