@@ -180,7 +180,7 @@ def measure_known(rows: Sequence[Labelled]) -> Figure:
     order = spearman([row.truth[0] for row in rows], [row.feedback.score or 0.0 for row in rows])
     print(f"answers of known kinds: {len(rows)}, Spearman of score and kind {order:.3f}")
     show_kinds(rows, list(KINDS))
-    return Figure("our own answers of six kinds, from gaming to strong", "rank correlation", order, len(rows))
+    return Figure("our own answers of six kinds, gaming to strong", "rank correlation", order, len(rows))
 
 
 def measure_saf(rows: Sequence[Labelled]) -> Figure:
@@ -197,8 +197,8 @@ def measure_saf(rows: Sequence[Labelled]) -> Figure:
     print(f"SAF: {len(rows)} answers, correlation of coverage and score")
     print(f"   r {np.mean(within):.3f} within a question, {pooled:.3f} pooled")
     print(f"   stopped by the gate: {dict(gates)}")
-    about = f"people's scores of answers to {len(within)} questions on computer networks (SAF)"
-    return Figure(about, "correlation within a question", float(np.mean(within)), len(rows))
+    about = f"people's scores of students' answers to {len(within)} networking questions (SAF)"
+    return Figure(about, "correlation", float(np.mean(within)), len(rows))
 
 
 def measure_mini_set(rows: Sequence[Labelled]) -> Figure:
@@ -212,7 +212,7 @@ def measure_held_out(rows: Sequence[Labelled]) -> Figure:
     """Compare verdicts on held-out rubric sentences with where the sentences came from."""
     accuracy, size = show_verdicts("held-out rubric sentences", rows)
     show_kinds(rows, ("strong", "solid", "mixed", "partial", "wrong"))
-    return Figure("true and false rubric sentences that were held out, 15 questions", "accuracy", accuracy, size)
+    return Figure("true and false rubric sentences held out, 15 questions", "accuracy", accuracy, size)
 
 
 def show_verdicts(name: str, rows: Sequence[Labelled]) -> tuple[float, int]:
@@ -275,6 +275,8 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help="write the figures for the pages")
     options = parser.parse_args()
     figures = measure(Path(options.data) if options.data else None)
+    if options.write and len(figures) < 1 + len(OUTSIDE):
+        parser.error("a set was skipped, so nothing was written; the pages show all figures or the old ones")
     if options.write:
         write(figures)
 

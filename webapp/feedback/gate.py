@@ -1,9 +1,9 @@
 """The gate: answers that need no grader, because they say nothing that could earn credit or can't be read.
 
 Covered: nothing but marks or emoji, "I don't know" in its forms, the question repeated, words without a statement,
-chance letters, another subject altogether, another language, code alone. Not covered: fluent prose that is wrong or
-beside the point; that is the graders' work. When in doubt the gate lets an answer pass, for a false alarm costs a
-candidate everything and a miss costs little: the graders find nothing in such an answer.
+chance letters, shuffled words, another subject altogether, another language, code alone. Not covered: fluent prose
+that is wrong or beside the point; that is the graders' work. When in doubt the gate lets an answer pass, for a false
+alarm costs a candidate everything and a miss costs little: the graders find nothing in such an answer.
 """
 
 import re
@@ -18,6 +18,7 @@ from webapp.feedback.text import (
     LETTERS,
     Prose,
     Span,
+    is_unordered,
     is_word_list,
     prose,
     runs,
@@ -117,6 +118,14 @@ def nothing_stated(question: Question, answer: Prose) -> Gate | None:
     return Gate(reason, sentence, 0)
 
 
+def no_order(question: Question, answer: Prose) -> Gate | None:
+    """Stop answers whose words seem to be shuffled; poor English can look so, so they aren't scored 0."""
+    if not is_unordered(answer.text):
+        return None
+    sentence = "The words seem to stand in no order, so this can't be graded; it is kept, and a person can review it."
+    return Gate("no_order", sentence, None)
+
+
 def off_topic(question: Question, answer: Prose) -> Gate | None:
     """Stop answers of some length that have next to no word in common with all that is written about the question."""
     known = material_stems(question)
@@ -138,6 +147,7 @@ CHECKS: tuple[Callable[[Question, Prose], Gate | None], ...] = (
     other_language,
     does_not_know,
     nothing_stated,
+    no_order,
     off_topic,
 )
 

@@ -31,6 +31,17 @@ _FOREIGN = {
     "Turkish": "ve bir bu için ile olarak da de çok daha olan gibi sonra kadar",
 }
 
+_VERBS = "is are was were be been has have had does do did can could will would should may might"
+_AFTER_ARTICLE = """
+the a an of to and or but in on by with for at from as it they we you he she which who into than then if when because so
+"""
+_PREPOSITIONS = "of with from into for between through by at because if than"
+
+ARTICLES = frozenset(("a", "an", "the", "its", "their", "your", "my", "our"))
+PREPOSITIONS = frozenset(_PREPOSITIONS.split())
+# what next to never follows an article, or a preposition, in English prose
+AFTER_ARTICLE = frozenset(_VERBS.split() + _AFTER_ARTICLE.split())
+AFTER_PREPOSITION = frozenset([*_VERBS.split(), "and", "or", "but", "of"])
 FUNCTION_WORDS = frozenset(_FUNCTION_WORDS.split())
 FILLERS = frozenset(_FILLERS.split())
 NUMBERS = {word: str(value) for value, word in enumerate(_NUMBERS.split())}

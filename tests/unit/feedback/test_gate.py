@@ -123,6 +123,14 @@ def test_another_language_is_not_graded_and_never_zero(architecture, answer):
     assert {verdict.verdict for verdict in feedback.verdicts} == {Verdict.CANNOT_ASSESS}
 
 
+def test_shuffled_words_earn_nothing(known_answers):
+    for question, answers in known_answers.items():
+        words = (answers["strong"] + " " + answers["solid"]).split()
+        random.Random(question).shuffle(words)
+        feedback = grade(question, " ".join(words))
+        assert (feedback.score, feedback.gate.reason) == (None, "no_order")
+
+
 def test_code_alone_is_not_graded_and_never_zero(architecture):
     feedback = grade("q01", "```python\nfeatures = clip(image)\ntokens = mlp(features)\n```")
     assert (feedback.score, feedback.gate.reason) == (None, "only_code")
