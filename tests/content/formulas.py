@@ -315,7 +315,7 @@ def prefill_ms(tokens: int, peak_tflops: float, utilisation: float) -> float:
 
 def decode_percent(tokens: int) -> float:
     """Bytes that so many tokens in the cache add to a decode step of one request, in percent of the weights."""
-    return percent(kv_bytes("7b", tokens), language_model_gb() * 1e9)
+    return percent(kv_bytes("7b", tokens), weights_read_gb() * 1e9)
 
 
 def encoder_attention_percent(size: int) -> float:
