@@ -394,3 +394,57 @@ def weights_gib(bytes_each: int) -> float:
 def hidden_states_mib(views: int, layers: int) -> float:
     """Hidden states of the encoder in fp16, its input embedding counted as a layer."""
     return layers * views * positions(VISION.image_size, VISION.patch_size) * VISION.hidden_size * 2 / 2**20
+
+
+# Qwen2 7B, the language model of LLaVA-OneVision 7B (arXiv:2407.10671)
+QWEN = Qwen2Config(
+    hidden_size=3584,
+    num_hidden_layers=28,
+    num_attention_heads=28,
+    num_key_value_heads=4,
+    intermediate_size=18944,
+)
+SIGLIP = LlavaOnevisionConfig().vision_config
+
+
+def qwen_kv_kib(tokens: int, bytes_each: int = 2) -> float:
+    width = QWEN.num_key_value_heads * QWEN.hidden_size // QWEN.num_attention_heads
+    return 2 * QWEN.num_hidden_layers * width * bytes_each * tokens / 2**10
+
+
+def qwen_kv_mib(tokens: int) -> float:
+    return qwen_kv_kib(tokens) / 2**10
+
+
+def qwen_kv_gib(tokens: int) -> float:
+    return qwen_kv_kib(tokens) / 2**20
+
+
+def qwen_prefill_tflop(tokens: int) -> float:
+    d, inner, layers = QWEN.hidden_size, QWEN.intermediate_size, QWEN.num_hidden_layers
+    shared = d * QWEN.num_key_value_heads // QWEN.num_attention_heads
+    return 2 * layers * (2 * tokens * d * (d + shared) + 2 * tokens**2 * d + 3 * tokens * d * inner) / 1e12
+
+
+def siglip_config(name: str) -> float:
+    return float(getattr(SIGLIP, name))
+
+
+def siglip_tflop(frames: int) -> float:
+    """Frames through LLaVA-OneVision's encoder, one at a time."""
+    n, d = patches(SIGLIP.image_size, SIGLIP.patch_size), SIGLIP.hidden_size
+    layers = SIGLIP.num_hidden_layers * _macs(n, d, SIGLIP.intermediate_size, 2)
+    return frames * 2 * (layers + n * patch_values(SIGLIP.patch_size) * d) / 1e12
+
+
+def pooled_tokens(side: int, frames: int = 1) -> int:
+    """Tokens of frames whose grid is halved, rounded up, without the clip's newline."""
+    return frames * math.ceil(side / 2) ** 2
+
+
+def encoder_to_prefill(frames: int, tokens: int) -> float:
+    return siglip_tflop(frames) / qwen_prefill_tflop(tokens)
+
+
+def seconds_at(tflop: float, peak_tflops: float, utilisation: float) -> float:
+    return tflop / (peak_tflops * utilisation)
