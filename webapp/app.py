@@ -1,7 +1,9 @@
 """The application: FastAPI with the guard around two Gradio mounts, one for candidates and one for interviewers."""
 
+import getpass
 import os
 import tempfile
+import warnings
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -9,7 +11,7 @@ from typing import Any
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 # Uploads in transit stand in a folder of their own, away from the data folder and the working directory.
-os.environ.setdefault("GRADIO_TEMP_DIR", str(Path(tempfile.gettempdir()) / f"vivalab-uploads-{os.getuid()}"))
+os.environ.setdefault("GRADIO_TEMP_DIR", str(Path(tempfile.gettempdir()) / f"vivalab-uploads-{getpass.getuser()}"))
 
 import gradio as gr
 from fastapi import FastAPI, Request
@@ -89,6 +91,8 @@ def mount(app: FastAPI, blocks: gr.Blocks, path: str, *, who: Any) -> None:
     blocks.state_session_capacity = STATE_SESSIONS
     blocks.queue(api_open=False, max_size=64, default_concurrency_limit=8)
     settings: Settings = app.state.services.settings
+    # Gradio warns that several pages rule out rendering on the server, which is switched off here anyway.
+    warnings.filterwarnings("ignore", message="SSR mode is not supported with multi-page apps")
     gr.mount_gradio_app(
         app,
         blocks,
@@ -96,7 +100,6 @@ def mount(app: FastAPI, blocks: gr.Blocks, path: str, *, who: Any) -> None:
         auth_dependency=who,
         theme=theme(),
         head=HEAD,
-        favicon_path=str(SITE / "icon.svg"),
         show_error=False,
         run_history=False,
         enable_monitoring=False,

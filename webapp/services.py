@@ -57,6 +57,10 @@ class Services:
         self.store.ensure_guest(user_id)
         return user_id
 
+    def own_attempt(self, user_id: str, attempt_id: str) -> str | None:
+        """Return the id of one's own attempt, None for an empty one; NotFound if it is another person's."""
+        return self.store.attempt(user_id=user_id, attempt_id=attempt_id).attempt.id if attempt_id else None
+
     def keep_run(self, *, user_id: str, attempt_id: str | None, prompt: str, reply: Reply) -> None:
         """Keep what was asked, what came out and what it cost."""
         self.store.add_run(

@@ -15,6 +15,7 @@ from webapp.words import SORRY, words
 log = logging.getLogger(__name__)
 
 HEAD = """
+<link rel="icon" href="/site/icon.svg">
 <link rel="stylesheet" href="/site/vivalab.css">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 """

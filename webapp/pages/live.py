@@ -80,9 +80,10 @@ def build(page: gr.Blocks, services: Services, *, compact: bool = False) -> None
 
     @in_words
     def ask(path: str | None, text: str, request: gr.Request) -> Iterator[list[Any]]:
-        user_id, attempt_id = services.known_candidate(candidate(request)), attempt_in(request)
+        user_id = services.known_candidate(candidate(request))
+        attempt_id = services.own_attempt(user_id, attempt_in(request))
         images = [Path(path).read_bytes()] if path else []
-        yield from answer(services, user_id, attempt_id or None, text, images)
+        yield from answer(services, user_id, attempt_id, text, images)
 
     @in_words
     def stop(request: gr.Request) -> list[Any]:
