@@ -7,7 +7,7 @@ import warnings
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 # Uploads in transit stand in a folder of their own, away from the data folder and the working directory.
@@ -64,7 +64,7 @@ def middleware(services: Services) -> list[Middleware]:
     """Return the layers around every request, outermost first."""
     settings = services.settings
     local_user = services.store.local_user().id if settings.personal else None
-    same_site = "none" if settings.on_space else "lax"
+    same_site: Literal["none", "lax"] = "none" if settings.on_space else "lax"
     layers = [
         Middleware(SecurityHeaders, framed_by=SPACE_FRAMES if settings.on_space else "'self'"),
         Middleware(CORSMiddleware, allow_origins=[settings.address]),

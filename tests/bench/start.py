@@ -18,7 +18,12 @@ from pathlib import Path
 
 from tests.conftest import free_port
 
-BARE = "import gradio as gr\nwith gr.Blocks() as app:\n    gr.Markdown('hello')\napp.launch(server_port={port}, quiet=True)\n"
+BARE = """
+import gradio as gr
+with gr.Blocks() as app:
+    gr.Markdown("hello")
+app.launch(server_port={port}, quiet=True)
+"""
 
 
 def answers(url: str) -> bytes | None:

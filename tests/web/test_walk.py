@@ -78,7 +78,7 @@ def test_a_newcomer_practises_reads_the_report_asks_the_model_and_finds_the_answ
     look(page, "room")
     page.get_by_role("button", name="Submit answer").click()
     page.wait_for_url(re.compile("/report"))
-    expect(page.get_by_text("points found")).to_be_visible()
+    expect(page.get_by_text("key points found")).to_be_visible()
     expect(page.get_by_text("Coverage estimate, not a grade.")).to_be_visible()
     expect(page.locator("mark").filter(has_text="CLIP ViT-L/14").first).to_be_visible()
     expect(page.locator(".answer-text")).to_contain_text("${boom()} {{boom}} \\u{zz} `boom` <img src=x onerror=boom()>")
