@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import torch
 from PIL import Image
-from transformers import LlamaConfig, LlavaConfig, LlavaForConditionalGeneration, LlavaOnevisionConfig
+from transformers import LlamaConfig, LlavaConfig, LlavaForConditionalGeneration, LlavaOnevisionConfig, Qwen2Config
 from transformers.image_processing_utils import select_best_resolution
 from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
 from transformers.models.llava_next.processing_llava_next import LlavaNextProcessor
@@ -426,10 +426,6 @@ def qwen_prefill_tflop(tokens: int) -> float:
     return 2 * layers * (2 * tokens * d * (d + shared) + 2 * tokens**2 * d + 3 * tokens * d * inner) / 1e12
 
 
-def siglip_config(name: str) -> float:
-    return float(getattr(SIGLIP, name))
-
-
 def siglip_tflop(frames: int) -> float:
     """Frames through LLaVA-OneVision's encoder, one at a time."""
     n, d = patches(SIGLIP.image_size, SIGLIP.patch_size), SIGLIP.hidden_size
@@ -437,7 +433,7 @@ def siglip_tflop(frames: int) -> float:
     return frames * 2 * (layers + n * patch_values(SIGLIP.patch_size) * d) / 1e12
 
 
-def pooled_tokens(side: int, frames: int = 1) -> int:
+def frame_tokens(side: int, frames: int = 1) -> int:
     """Tokens of frames whose grid is halved, rounded up, without the clip's newline."""
     return frames * math.ceil(side / 2) ** 2
 
