@@ -444,3 +444,13 @@ def encoder_to_prefill(frames: int, tokens: int) -> float:
 
 def seconds_at(tflop: float, peak_tflops: float, utilisation: float) -> float:
     return tflop / (peak_tflops * utilisation)
+
+
+def features_gib(frames: int) -> float:
+    """Pooled and projected features of LLaVA-OneVision 7B in fp16."""
+    return frame_tokens(27, frames) * QWEN.hidden_size * 2 / 2**30
+
+
+def vectors_mb(frames: int) -> float:
+    """One pooled vector of the encoder for each frame, in fp16."""
+    return frames * SIGLIP.hidden_size * 2 / 1e6
