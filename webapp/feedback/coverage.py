@@ -23,8 +23,8 @@ import numpy as np
 
 from content import Criterion, Question, load_catalog
 from webapp.feedback.embedding import Embedder, load_embedder
-from webapp.feedback.gate import noise
 from webapp.feedback.material import Material, Rarity, Scores, make_material, rarity_in, without_direction
+from webapp.feedback.noise import noise
 from webapp.feedback.polarity import contradicted, is_disowned
 from webapp.feedback.text import Span, prose, sentences, stems, words
 from webapp.feedback.verdict import CriterionVerdict, Findings, Flag, Verdict

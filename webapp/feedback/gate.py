@@ -8,26 +8,14 @@ alarm costs a candidate everything and a miss costs little: the graders find not
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Sequence
 
 from content import Question
-from webapp.feedback.embedding import load_embedder
 from webapp.feedback.lexicon import FILLERS, FOREIGN_WORDS, FUNCTION_WORDS
-from webapp.feedback.text import (
-    LETTERS,
-    Prose,
-    Span,
-    is_unordered,
-    is_word_list,
-    prose,
-    runs,
-    sentences,
-    stem,
-    stems,
-    words,
-)
+from webapp.feedback.noise import noise, repeats
+from webapp.feedback.text import LETTERS, Prose, is_unordered, prose, sentences, stem, stems
 from webapp.feedback.verdict import Flag, Gate
+from webapp.feedback.wording import material_stems, question_stems
 
 REFUSALS = re.compile(
     r"\b(?:do\s*n['’o]?t|did\s*n['’o]?t|can\s*n?['’o]?t|could\s*n['’o]?t)\s+(?:\w+\s+){0,2}?"
@@ -39,18 +27,10 @@ REFUSALS = re.compile(
 )
 FILLER_STEMS = frozenset(stem(word) for word in FILLERS)
 
-# A word of the bank's English rubrics has 4.7 letters a word piece at the median and never under 2; chance letters have
-# about 1.6 (tests/bench/grading.py prints both).
-GIBBERISH_LETTERS_PER_PIECE = 2.0
-LONGEST_WORD = 60  # letters; the longest in any dictionary of English has 45
 # Of our own answers, right or wrong, at least 85 % of the content words stand somewhere in the question's material, of
 # recipes, football and history at most 19 %. Thin material (most questions have over 400 stems) can't tell.
 OFF_TOPIC_SHARE = 0.25
 ENOUGH_MATERIAL = 300
-REPEATED_SHARE = 0.8
-# In the rubrics' tersest examples one word in nine is a function word; lists of keywords have next to none. Sentences
-# of fewer words than this are judged together with their short neighbours.
-LONG_SENTENCE = 16
 
 
 def gate(question: Question, answer: str) -> Gate | None:
@@ -150,86 +130,6 @@ CHECKS: tuple[Callable[[Question, Prose], Gate | None], ...] = (
     no_order,
     off_topic,
 )
-
-
-def noise(question: Question, text: str, spans: Sequence[Span]) -> dict[Span, Flag]:
-    """Return which sentences can't earn credit, whatever words they hold, and why."""
-    found: dict[Span, Flag] = {}
-    for span in spans:
-        sentence = text[slice(*span)]
-        if is_gibberish(sentence):
-            found[span] = Flag.GIBBERISH
-        elif repeats(question, sentence):
-            found[span] = Flag.QUESTION_REPEATED
-        elif is_word_list(sentence, LONG_SENTENCE, least_glue=0.1):
-            found[span] = Flag.WORD_LIST
-    kept = [span for span in spans if span not in found]
-    for run in runs(kept, text, shorter_than=LONG_SENTENCE):
-        # keywords with a full stop or a new line after each are a list all the same; a short one among sentences isn't
-        least_words = 10 if len(run) == len(kept) else LONG_SENTENCE
-        if is_word_list(" ".join(text[slice(*span)] for span in run), least_words, least_glue=0.06):
-            found |= dict.fromkeys(run, Flag.WORD_LIST)
-    return found
-
-
-def is_gibberish(sentence: str) -> bool:
-    """Tell whether a sentence's words are chance letters or one endless word; acronyms are neither."""
-    listed = [word for word in LETTERS.findall(sentence) if len(word) >= 4 and not word.isupper()]
-    if any(len(word) > LONGEST_WORD for word in listed):
-        return True
-    if len(listed) < 3:
-        return False
-    return sum(map(len, listed)) / sum(map(len, load_embedder().pieces(listed))) < GIBBERISH_LETTERS_PER_PIECE
-
-
-def repeats(question: Question, sentence: str) -> bool:
-    """Tell whether a sentence of five words or more has nearly all its word triples from the question."""
-    listed = words(sentence)
-    if len(listed) < 5:
-        return False
-    known = question_triples(question)
-    return sum(triple in known for triple in triples(listed)) / (len(listed) - 2) >= REPEATED_SHARE
-
-
-def triples(listed: Sequence[str]) -> Iterator[tuple[str, str, str]]:
-    """Return each word with the two that follow it."""
-    return zip(listed, listed[1:], listed[2:], strict=False)
-
-
-@lru_cache(maxsize=256)
-def _triple_set(text: str) -> frozenset[tuple[str, str, str]]:
-    return frozenset(triples(words(text)))
-
-
-def question_triples(question: Question) -> frozenset[tuple[str, str, str]]:
-    """Return the word triples of what the candidate read."""
-    return _triple_set(asked(question))
-
-
-@lru_cache(maxsize=256)
-def _stem_set(text: str) -> frozenset[str]:
-    return frozenset(stems(text))
-
-
-def asked(question: Question) -> str:
-    """Return what the candidate read."""
-    return f"{question.title}\n{question.statement}"
-
-
-def question_stems(question: Question) -> frozenset[str]:
-    """Return the stems of what the candidate read."""
-    return _stem_set(asked(question))
-
-
-def material_stems(question: Question) -> frozenset[str]:
-    """Return the stems of all that is written about the question."""
-    parts = [question.title, question.statement, question.model_answer_text()]
-    for criterion in question.criteria:
-        parts += [criterion.text, criterion.probe, *criterion.examples, *criterion.misconceptions]
-    for fact in question.facts:
-        parts += [fact.about, fact.answer]
-    parts += [hint.text for hint in question.hints]
-    return _stem_set("\n".join(parts))
 
 
 def _not_english(what: str) -> Gate:

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from content import Question
 from webapp.feedback.embedding import Embedder, Vectors, unit
-from webapp.feedback.gate import asked, question_stems
 from webapp.feedback.polarity import Polarity, polarity_of
 from webapp.feedback.text import stems
+from webapp.feedback.wording import asked, question_stems
 
 Scores = NDArray[np.float32]
 
