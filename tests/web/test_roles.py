@@ -33,7 +33,7 @@ CANDIDATE_HANDLERS = {
     "ask": "refused",
     "stop": "nothing of anybody",
 }
-REVIEW_HANDLERS = {"load_queue", "load_attempt"}
+REVIEW_HANDLERS = {"load_queue", "load_attempt", "load_questions"}
 
 
 @pytest.fixture(scope="module")

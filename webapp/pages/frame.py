@@ -31,7 +31,7 @@ class Link(NamedTuple):
 
 
 CANDIDATE_LINKS = (Link("Home", "/"), Link("Sandbox", "/sandbox"))
-REVIEW_LINKS = (Link("Review", "/review/"), Link("Practice", "/"))
+REVIEW_LINKS = (Link("Review", "/review/"), Link("Questions", "/review/questions"), Link("Practice", "/"))
 
 
 def bar(here: str, links: tuple[Link, ...], *, note: str = "", may_sign_out: bool = False) -> gr.HTML:

@@ -1,10 +1,11 @@
-"""The interviewers' pages: the submitted answers, and one of them in full."""
+"""The interviewers' pages: the submitted answers, one of them in full, and the questions."""
 
 from typing import Any
 
 import gradio as gr
 
 from webapp import review
+from webapp.pages import questions
 from webapp.pages.frame import REVIEW_LINKS, TIDY, attempt_in, bar, in_words, interviewer
 from webapp.pages.verdicts import gate_sentence, grader_card, segments, verdict_lines
 from webapp.pages.view import render, view
@@ -19,7 +20,7 @@ STATES = {
 
 
 def review_pages(services: Services) -> gr.Blocks:
-    """Return the list of submitted attempts and one attempt's view."""
+    """Return the list of submitted attempts, one attempt's view, and the questions."""
     may_sign_out = not services.settings.personal
     with gr.Blocks(title="Vivalab review", analytics_enabled=False, fill_width=True) as pages:
         gr.Navbar(visible=False)
@@ -47,6 +48,9 @@ def review_pages(services: Services) -> gr.Blocks:
             return render_attempt(review.attempt(services.store, services.catalog, attempt_in(request)))
 
         page.load(load_attempt, None, one, queue=False)
+
+    with pages.route("Questions", questions.PATH, show_in_navbar=False) as page:
+        questions.build(page, services)
     return pages
 
 
