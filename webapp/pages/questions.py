@@ -20,16 +20,15 @@ def build(page: gr.Blocks, services: Services) -> None:
     bar("/review/questions", REVIEW_LINKS, may_sign_out=not services.settings.personal)
     with gr.Column(elem_classes=["page", "narrow"]):
         catalog = view()
-        with gr.Column(elem_classes=["card"], visible=False) as shown:
-            with gr.Tabs():
-                with gr.Tab("As the candidate sees it"):
-                    title = view()
-                    statement = gr.Markdown(latex_delimiters=FORMULAS)
-                    exercise_title = view()
-                    exercise = gr.Markdown(latex_delimiters=FORMULAS)
-                    starter = gr.Code(language="python", label="Starter code", interactive=False, visible=False)
-                with gr.Tab("With everything else"):
-                    sheet = gr.Markdown(latex_delimiters=FORMULAS)
+        with gr.Column(elem_classes=["card"], visible=False) as shown, gr.Tabs():
+            with gr.Tab("As the candidate sees it"):
+                title = view()
+                statement = gr.Markdown(latex_delimiters=FORMULAS)
+                exercise_title = view()
+                exercise = gr.Markdown(latex_delimiters=FORMULAS)
+                starter = gr.Code(language="python", label="Starter code", interactive=False, visible=False)
+            with gr.Tab("With everything else"):
+                sheet = gr.Markdown(latex_delimiters=FORMULAS)
 
     @in_words
     def load_questions(request: gr.Request) -> list[Any]:
