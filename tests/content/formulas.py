@@ -454,3 +454,37 @@ def features_gib(frames: int) -> float:
 def vectors_mb(frames: int) -> float:
     """One pooled vector of the encoder for each frame, in fp16."""
     return frames * SIGLIP.hidden_size * 2 / 1e6
+
+
+def embedding_mb(rows: int, width: int, bytes_each: int) -> float:
+    return rows * width * bytes_each / 1e6
+
+
+def entries_held(gib: float, entry_mib: float) -> int:
+    return int(gib * 1024 // entry_mib)
+
+
+def image_tflop(model: str, size: int) -> float:
+    """One image through the encoder and its tokens through the language model's prefill."""
+    return encoder_tflop(size) + prefill_tflop(model, patches(size, int(VISION.patch_size)))
+
+
+def encoder_percent(model: str, size: int) -> float:
+    return 100 * encoder_tflop(size) / image_tflop(model, size)
+
+
+def gigabits_a_second(mib: float, a_second: float) -> float:
+    return mib * 2**20 * 8 * a_second / 1e9
+
+
+def bf16_sum(terms: list[float]) -> float:
+    """The sum from left to right, rounded to bfloat16 after each addition."""
+    total = torch.tensor(terms[0], dtype=torch.bfloat16)
+    for term in terms[1:]:
+        total = total + torch.tensor(term, dtype=torch.bfloat16)
+    return float(total)
+
+
+def bf16_spacing(at: float) -> float:
+    """The distance from a power of two to the next larger bfloat16."""
+    return torch.finfo(torch.bfloat16).eps * at
