@@ -1,9 +1,10 @@
 """What the pages and routes work with: one object, made once for an application."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from content import Catalog, LiveCatalog, load_catalog, pack_folders
+from content import Catalog, LiveCatalog, load_catalog
 from sandbox import EngineLoader, Reply
 from webapp import feedback, interview
 from webapp.password import Gatekeeper
@@ -35,13 +36,14 @@ class Services:
         settings.data_dir.mkdir(parents=True, exist_ok=True)
         store = Store(settings.store_url)
         store.migrate()
-        worker = feedback.Worker(store)
+        live = LiveCatalog() if settings.reload_content else None
+        worker = feedback.Worker(store, grade=live_grade(live)) if live else feedback.Worker(store)
         worker.every(SETTLE_SECONDS, lambda: settle(store, worker))
         password = settings.interviewer_password
         return cls(
             settings=settings,
             store=store,
-            live_catalog=LiveCatalog(pack_folders()) if settings.reload_content else None,
+            live_catalog=live,
             engine=EngineLoader(settings),
             worker=worker,
             gatekeeper=Gatekeeper(password.get_secret_value() if password else None, key=settings.cookie_key()),
@@ -87,3 +89,9 @@ def settle(store: Store, worker: feedback.Worker) -> None:
     """Submit what is past its deadline and have it graded."""
     if interview.settle_overdue(store, now=now()):
         worker.wake()
+
+
+def live_grade(live: LiveCatalog) -> Callable[[str, str], feedback.Feedback]:
+    """Return what grades an answer by the rubric as it is on disk now."""
+    grader = feedback.CoverageGrader()
+    return lambda question_id, answer: feedback.grade_with(grader, live.current().questions[question_id], answer)

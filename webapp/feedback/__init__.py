@@ -3,7 +3,7 @@
 from webapp.feedback.card import GraderCard, describe
 from webapp.feedback.coverage import CoverageGrader
 from webapp.feedback.gate import gate
-from webapp.feedback.grading import UnknownQuestion, grade, grade_with
+from webapp.feedback.grading import UnknownQuestion, grade, grade_with, lint_grading
 from webapp.feedback.measured import Figure
 from webapp.feedback.quote import check_quote
 from webapp.feedback.verdict import (
@@ -37,4 +37,5 @@ __all__ = [
     "gate",
     "grade",
     "grade_with",
+    "lint_grading",
 ]

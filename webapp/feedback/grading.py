@@ -2,10 +2,10 @@
 
 from functools import cache
 
-from content import Question, load_catalog
+from content import Grading, Question, load_catalog
 from webapp.feedback.coverage import CoverageGrader
 from webapp.feedback.gate import gate
-from webapp.feedback.verdict import Feedback, Grader, gated, settle
+from webapp.feedback.verdict import Feedback, Grader, Verdict, gated, settle
 
 
 class UnknownQuestion(KeyError):
@@ -40,3 +40,10 @@ def grade_with(grader: Grader, question: Question, answer: str) -> Feedback:
     if stopped:
         return gated(question, grader, stopped)
     return settle(question, grader, grader.grade(question, answer), answer)
+
+
+def lint_grading(question: Question, answer: str) -> Grading:
+    """Return what the coverage grader makes of a model answer, as the packs' lint asks for it."""
+    found = grade_with(coverage_grader(), question, answer)
+    met = frozenset(verdict.criterion for verdict in found.verdicts if verdict.verdict is Verdict.MET)
+    return Grading(found.gate.sentence if found.gate else None, met)
