@@ -22,7 +22,6 @@ def migrate(connection):
         compare_type=True,
         render_item=render_item,
         render_as_batch=True,  # SQLite can't alter most of a table; batch mode rebuilds it
-        transactional_ddl=True,
     )
     with context.begin_transaction():
         context.run_migrations()

@@ -63,11 +63,6 @@ class Database:
             self._engine = create_engine(address, pool_pre_ping=True)
         self._writer = self._engine.execution_options(writes=True)
 
-    @property
-    def url(self) -> str:
-        """The address, its password hidden."""
-        return self._engine.url.render_as_string(hide_password=True)
-
     def migrate(self) -> None:
         """Bring the schema to this version. Safe when several processes start at once; all or nothing."""
         with self.migration() as connection:

@@ -34,10 +34,6 @@ class Held:
         self.session = session
         self.attempt = attempt
 
-    def attempts(self) -> Sequence[Attempt]:
-        """Return the session's attempts in order."""
-        return _attempts(self._database, self.session.id)
-
     def latest_draft(self) -> Draft | None:
         """Return the attempt's newest draft."""
         return _latest_draft(self._database, self.attempt.id)
