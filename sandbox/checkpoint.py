@@ -62,6 +62,16 @@ class Checkpoint:
         return int(self.model.config.vision_config.patch_size)
 
     @property
+    def width(self) -> int:
+        """Width of the language model's embeddings."""
+        return int(self.model.config.text_config.hidden_size)
+
+    @property
+    def vocabulary(self) -> int:
+        """Number of token ids."""
+        return int(self.model.config.text_config.vocab_size)
+
+    @property
     def context(self) -> int:
         """Most tokens that the language model can hold, prompt and answer together."""
         return int(self.model.config.text_config.max_position_embeddings)
@@ -126,6 +136,11 @@ def load_checkpoint(name: str, placement: Placement, progress: Callable[[str], N
             raise EngineFailed(
                 f"{name} is a {config.model_type} model. The sandbox runs those of type llava, such as "
                 "llava-hf/llava-1.5-7b-hf; set SANDBOX_MODEL to one."
+            )
+        if not hasattr(config.vision_config, "image_size") or config.vision_config.model_type == "pixtral":
+            raise EngineFailed(
+                f"{name} has a vision tower of type {config.vision_config.model_type}. The sandbox runs towers with "
+                "square pictures, such as CLIP and SigLIP; set SANDBOX_MODEL to a model with one."
             )
         processor = AutoProcessor.from_pretrained(source, backend="pil")
         progress(f"Reading the weights of {label}")

@@ -10,6 +10,11 @@ import torch
 
 from sandbox.errors import EngineFailed
 
+SMALL_MODEL = 100_000_000
+"""Weights below which one thread computes a CPU model."""
+PYTORCH_THREADS = torch.get_num_threads()
+"""What PyTorch would use: the machine's cores, or OMP_NUM_THREADS."""
+
 
 class Placement(NamedTuple):
     """Where and how the model runs, and why."""
@@ -57,12 +62,19 @@ def choose_placement(device: str = "auto") -> Placement:
     return Placement("cpu", torch.float32, "sdpa", "no GPU is used: float32 is exact and fast on every CPU")
 
 
-def limit_threads() -> int:
-    """Keep PyTorch from starting more threads than this process may use; return how many it has.
+def choose_threads(parameters: int) -> int:
+    """Return how many threads the model gets on a CPU.
 
-    PyTorch counts the machine's cores. A container's quota (cgroup v2 `cpu.max`) or an affinity mask may allow fewer,
-    and threads beyond that only wait for each other.
+    One for a small model: its operations are so short that a second thread saves at most a third of the time on an idle
+    machine and multiplies it on a busy one, where the threads wait for each other at every operation. For a large one,
+    as many as this process may use: PyTorch counts the machine's cores, and a container's quota (cgroup v2 `cpu.max`)
+    or an affinity mask may allow fewer.
+
+    Args:
+        parameters: Number of the model's weights.
     """
+    if parameters < SMALL_MODEL:
+        return 1
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
         quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
@@ -70,6 +82,4 @@ def limit_threads() -> int:
             allowed = min(allowed, max(1, int(quota) // int(period)))
     except (OSError, ValueError):
         pass
-    if torch.get_num_threads() > allowed:
-        torch.set_num_threads(allowed)
-    return torch.get_num_threads()
+    return min(allowed, PYTORCH_THREADS)

@@ -207,4 +207,3 @@ def _segment_summary(segment: Segment) -> dict[str, Any]:
     if segment.kind == "image":
         return {**summary, "image": segment.image}
     return {**summary, "ids": list(segment.ids), "pieces": list(segment.pieces)}
-

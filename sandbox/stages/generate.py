@@ -26,17 +26,16 @@ class Answer:
     temperature: float = 0.0
     seed: int = 0
     on_text: Callable[[str], None] | None = None
-    stopped: Callable[[], bool] = bool
-    """Asked before every token; True ends the answer."""
     tokens: list[int] = field(default_factory=list)
     moments: list[float] = field(default_factory=list)
     """`time.perf_counter()` at the start of prefill, then at each token."""
     text: str = ""
-    finish: Literal["end", "length", "stopped"] | None = None
+    finish: Literal["end", "length"] | None = None
+    """Why it ended by itself; None while it goes on, and after it was stopped."""
 
 
 @torch.inference_mode()
-def generate(answers: list[Answer], checkpoint: Checkpoint) -> None:
+def generate(answers: list[Answer], checkpoint: Checkpoint, stopped: Callable[[], bool] = bool) -> None:
     """Fill the answers, all in one batch: one prefill, then one step of the KV cache for each token.
 
     The same as `LlavaForConditionalGeneration.generate` from the same embeddings, in a loop of its own so that tokens
@@ -46,6 +45,7 @@ def generate(answers: list[Answer], checkpoint: Checkpoint) -> None:
     Args:
         answers: B >= 1 rows; their `tokens`, `moments`, `text` and `finish` are written.
         checkpoint: The model.
+        stopped: Asked before every token; True ends all answers.
     """
     language, head, device = (
         checkpoint.model.model.language_model,
@@ -60,14 +60,12 @@ def generate(answers: list[Answer], checkpoint: Checkpoint) -> None:
         embeddings[row, width - lengths[row] :] = answer.embeddings
         mask[row, width - lengths[row] :] = 1
         answer.moments.append(time.perf_counter())
-        if answer.stopped():
-            answer.finish = "stopped"
     mask = mask.to(device)
     positions = (mask.cumsum(-1) - 1).clamp(min=0)
     cache = DynamicCache(config=checkpoint.model.config.text_config)
     generators = [torch.Generator().manual_seed(answer.seed) for answer in answers]
     inputs: dict[str, Any] = {"inputs_embeds": checkpoint.tensor(embeddings)}
-    while not all(answer.finish for answer in answers):
+    while not (all(answer.finish for answer in answers) or stopped()):
         hidden = language(
             **inputs, attention_mask=mask, position_ids=positions, past_key_values=cache, use_cache=True
         ).last_hidden_state
@@ -95,8 +93,6 @@ def _append(answer: Answer, token: int, checkpoint: Checkpoint) -> None:
         answer.finish = "end"
     elif len(answer.tokens) >= answer.limit:
         answer.finish = "length"
-    elif answer.stopped():
-        answer.finish = "stopped"
     text = decode(answer.tokens, checkpoint)
     if answer.finish is None:
         text = text.rstrip("\ufffd").rstrip()  # the bytes of an unfinished character wait for the next token

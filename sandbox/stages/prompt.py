@@ -68,11 +68,12 @@ def check_length(ids: np.ndarray, context: int) -> None:
 
 def token_pieces(ids: list[int], tokenizer: Any) -> tuple[str, ...]:
     """Return each token as text by itself, leading spaces kept."""
-    pieces = []
-    for token in tokenizer.convert_ids_to_tokens(ids):
+    pieces = {}
+    for each in set(ids):
+        token = tokenizer.convert_ids_to_tokens(each)
         piece = tokenizer.convert_tokens_to_string([token])
-        pieces.append(" " + piece if token.startswith("▁") and not piece.startswith(" ") else piece)
-    return tuple(pieces)
+        pieces[each] = " " + piece if token.startswith("▁") and not piece.startswith(" ") else piece
+    return tuple(pieces[each] for each in ids)
 
 
 def accept(value: Any, vocabulary: int) -> np.ndarray:

@@ -59,9 +59,11 @@ def test_a_batch_gives_the_tokens_of_one_by_one(engine, pictures):
     assert {reply.trace.batch for reply in together} == {len(PROMPTS)}
 
 
-def test_more_requests_than_a_batch_holds_are_answered_in_turns(engine, pictures):
-    requests = [Request(f"What is {number}?", [pictures[number % 10]], max_new_tokens=4) for number in range(20)]
+def test_more_requests_than_a_batch_holds_are_answered_in_turns(engine, pictures, monkeypatch):
+    monkeypatch.setattr("sandbox.engine.BATCH_TOKENS", 200)
+    requests = [Request(f"What is {number}?", [pictures[number]], max_new_tokens=4) for number in range(7)]
     replies = engine.answer_many(requests)
+    assert [reply.trace.batch for reply in replies] == [5, 5, 5, 5, 5, 2, 2]
     assert [reply.tokens for reply in replies] == [engine.answer_many([request])[0].tokens for request in requests]
 
 

@@ -1,6 +1,7 @@
 """The model loads in the background, on what the machine has; what can't be loaded is said in words."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -69,6 +70,10 @@ def test_a_failed_loader_can_be_started_again(tmp_path, random_llava):
         ({"config.json": "{"}, "can't be loaded"),
         ({"config.json": json.dumps({"model_type": "bert"})}, "is a bert model"),
         ({"config.json": json.dumps({"model_type": "llava"})}, "can't be loaded"),
+        (
+            {"config.json": json.dumps({"model_type": "llava", "vision_config": {"model_type": "pixtral"}})},
+            "vision tower of type pixtral",
+        ),
     ],
 )
 def test_a_folder_that_is_no_llava_is_refused(tmp_path, files, sentence):
@@ -76,6 +81,12 @@ def test_a_folder_that_is_no_llava_is_refused(tmp_path, files, sentence):
         (tmp_path / name).write_text(text)
     with pytest.raises(EngineFailed, match=sentence):
         load_engine(tmp_path, settings=settings_for(""))
+
+
+def test_the_narrowest_limits_dont_stop_the_engine_from_loading(random_llava):
+    narrow = {"max_images": 0, "max_image_pixels": 1, "max_prompt_chars": 1, "max_new_tokens": 1}
+    engine = load_engine(random_llava, settings=settings_for("", **narrow))
+    assert engine.answer("?").trace.new_tokens == 1
 
 
 def test_code_that_comes_with_a_checkpoint_is_never_run(tmp_path):
@@ -101,15 +112,21 @@ def test_a_device_that_isnt_there_is_refused(random_llava, settings):
         load_engine(random_llava, device, settings=settings)
 
 
-def test_no_more_threads_are_used_than_the_process_may_use():
+def test_a_small_model_computes_in_one_thread(engine):
+    import torch
+
+    assert engine._model_thread.submit(torch.get_num_threads).result() == 1
+
+
+def test_a_large_model_gets_no_more_threads_than_the_process_may_use():
     code = """
 import os, torch
-from sandbox.device import limit_threads
 os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-torch.set_num_threads(4)
-assert limit_threads() == torch.get_num_threads() == 1
+from sandbox.device import choose_threads
+assert choose_threads(7_000_000_000) == 1
 """
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    environment = {**os.environ, "OMP_NUM_THREADS": "4"}
+    assert subprocess.run([sys.executable, "-c", code], check=False, env=environment).returncode == 0
 
 
 def test_every_setting_is_described():
