@@ -1,7 +1,8 @@
 """Measures one answer, stage by stage, on this machine: `python -m tests.bench.latency`.
 
 Prints medians over repeats, and the machine's load before and after: with other work on the machine, times include
-waiting for it, and only the processor time of an answer is the model's own. The model is the settings' (SANDBOX_MODEL, SANDBOX_DEVICE).
+waiting for it, and only the processor time of an answer is the model's own. The model is the settings' (SANDBOX_MODEL,
+SANDBOX_DEVICE).
 """
 
 import argparse
