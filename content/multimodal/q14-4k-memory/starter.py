@@ -6,7 +6,7 @@ from PIL import Image
 
 
 def load_bounded(data: bytes, *, max_pixels: int, max_side: int) -> Image.Image:
-    """Return the picture as RGB with its longer side at most `max_side`; as it stands, it decodes whatever comes, whole."""
+    """Return the picture as RGB with its longer side at most `max_side`; as it stands, it decodes anything whole."""
     image = Image.open(io.BytesIO(data)).convert("RGB")
     image.thumbnail((max_side, max_side))
     return image
