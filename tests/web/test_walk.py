@@ -89,7 +89,7 @@ def test_a_newcomer_practises_reads_the_report_asks_the_model_and_finds_the_answ
     ImageDraw.Draw(drawn).ellipse((90, 90, 210, 210), fill=(220, 30, 30))
     drawn.save(picture)
     page.goto(f"{server.url}/sandbox")
-    expect(page.get_by_text(re.compile("is ready"))).to_be_visible(timeout=120_000)
+    expect(page.get_by_text("Ready:")).to_be_visible(timeout=120_000)
     page.locator("input[type=file]").first.set_input_files(picture)
     expect(page.locator(".image-frame img, [data-testid=image] img").first).to_be_visible()
     page.get_by_label("Prompt").fill("What color is the circle?")

@@ -64,7 +64,7 @@ def render_report(report: interview.ReportView, question: Question | None, runs:
         "report",
         title=report.title,
         used=report.seconds_used,
-        allowed=report.seconds_allowed - report.extended_seconds,
+        allowed=report.seconds_allowed,
         by_deadline=report.submitted_by is interview.Submitter.DEADLINE,
         when=report.submitted_at,
         facts=[

@@ -145,6 +145,8 @@
       clearTimeout(this.timer);
       this.firstChange = null;
       this.saving = true;
+      const sentBefore = this.sent;
+      this.sent = text;
       let answer;
       try {
         answer = await fetch(`/attempts/${this.attempt}/draft`, {
@@ -163,6 +165,11 @@
       if (answer.ok) {
         Object.assign(this, { revision: said.revision, saved: text, savedAt: Date.now(), trouble: null });
         this.forget(text);
+      } else if (answer.status === 409 && said.text === sentBefore) {
+        // Our own text: it was stored, and only the answer to that request was lost.
+        this.revision = said.revision;
+        this.saved = said.text;
+        this.save();
       } else if (answer.status === 409) {
         this.conflict(said);
       } else if (answer.status === 410) {
