@@ -3,7 +3,7 @@
 import gradio as gr
 
 from webapp.pages import live
-from webapp.pages.frame import CANDIDATE_LINKS, bar
+from webapp.pages.frame import candidate_bar
 from webapp.services import Services
 
 PATH = "sandbox"
@@ -12,6 +12,6 @@ PATH = "sandbox"
 def build(page: gr.Blocks, services: Services) -> None:
     """Lay out the page."""
     gr.Navbar(visible=False)
-    bar("/sandbox", CANDIDATE_LINKS)
+    candidate_bar("/sandbox", services)
     with gr.Column(elem_classes=["page"]):
         live.build(page, services)

@@ -10,6 +10,7 @@ import gradio as gr
 
 from webapp import identity
 from webapp.pages.view import render, view
+from webapp.services import Services
 from webapp.words import SORRY, words
 
 log = logging.getLogger(__name__)
@@ -30,8 +31,17 @@ class Link(NamedTuple):
     href: str
 
 
-CANDIDATE_LINKS = (Link("Home", "/"), Link("Sandbox", "/sandbox"))
 REVIEW_LINKS = (Link("Review", "/review/"), Link("Questions", "/review/questions"), Link("Practice", "/"))
+
+
+def candidate_bar(here: str, services: Services) -> gr.HTML:
+    """Return the bar of a candidate's page, with the way to the review for those who may go there."""
+    links: tuple[Link, ...] = (Link("Home", "/"), Link("Sandbox", "/sandbox"))
+    if services.settings.personal:
+        return bar(here, (*links, Link("Review", "/review/")))
+    if services.gatekeeper.open:
+        links = (*links, Link("For interviewers", "/sign-in"))
+    return bar(here, links, note="You practise as a guest in this browser.")
 
 
 def bar(here: str, links: tuple[Link, ...], *, note: str = "", may_sign_out: bool = False) -> gr.HTML:

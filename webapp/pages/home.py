@@ -6,7 +6,7 @@ import gradio as gr
 
 from content import Question
 from webapp import interview
-from webapp.pages.frame import ACTS, CANDIDATE_LINKS, bar, candidate, in_words
+from webapp.pages.frame import ACTS, candidate, candidate_bar, in_words
 from webapp.pages.view import render, view
 from webapp.services import Services, now
 
@@ -17,7 +17,7 @@ GO = "(url) => vivalab.go(url)"
 def build(page: gr.Blocks, services: Services) -> None:
     """Lay out the page and connect its handlers."""
     gr.Navbar(visible=False)
-    bar("/", CANDIDATE_LINKS, note="" if services.settings.personal else "You practise as a guest in this browser.")
+    candidate_bar("/", services)
     with gr.Column(elem_classes=["page", "narrow"]):
         shown = view(script=ACTS)
     goto = gr.Textbox(visible=False)

@@ -6,7 +6,7 @@ import gradio as gr
 
 from content import Question, Tier
 from webapp import feedback, interview
-from webapp.pages.frame import CANDIDATE_LINKS, TIDY, attempt_in, bar, candidate, in_words
+from webapp.pages.frame import TIDY, attempt_in, candidate, candidate_bar, in_words
 from webapp.pages.room import FORMULAS
 from webapp.pages.verdicts import gate_sentence, grader_card, segments, verdict_lines
 from webapp.pages.view import render, view
@@ -27,7 +27,7 @@ STATES = {
 def build(page: gr.Blocks, services: Services) -> None:
     """Lay out the page and connect its handlers."""
     gr.Navbar(visible=False)
-    bar("/report", CANDIDATE_LINKS)
+    candidate_bar("/report", services)
     with gr.Column(elem_classes=["page"]):
         shown = view(script=TIDY)
         with gr.Accordion("Model answer", open=False, visible=False, elem_classes=["card"]) as model_answer:

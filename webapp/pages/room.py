@@ -19,6 +19,7 @@ FORMULAS = [
     {"left": "\\(", "right": "\\)", "display": False},
     {"left": "\\[", "right": "\\]", "display": True},
 ]
+NOT_JUDGED = "In this version you ask the model and read the trace of every stage; predictions, code and repairs are not judged yet."
 HAND_IN = "() => vivalab.room.hand_in()"
 HANDED_IN = "(url) => { vivalab.room.handed_in(); vivalab.go(url); }"
 
@@ -53,6 +54,7 @@ def build(page: gr.Blocks, services: Services) -> None:
             exercise_title = view()
             with gr.Accordion("What to do", open=False, elem_classes=["fold"]):
                 exercise = gr.Markdown(latex_delimiters=FORMULAS)
+                view(render("small_print", text=NOT_JUDGED))
             live.build(page, services, compact=True)
 
     shown = [head, title, statement, hints, hint, pause_button, extend_button, exercise_title, exercise]
