@@ -19,7 +19,8 @@ FORMULAS = [
     {"left": "\\(", "right": "\\)", "display": False},
     {"left": "\\[", "right": "\\]", "display": True},
 ]
-NOT_JUDGED = "In this version you ask the model and read the trace of every stage; predictions, code and repairs are not judged yet."
+NOT_JUDGED = """In this version you ask the model and read the trace of every stage; predictions, code and repairs
+are not judged yet."""
 HAND_IN = "() => vivalab.room.hand_in()"
 HANDED_IN = "(url) => { vivalab.room.handed_in(); vivalab.go(url); }"
 
