@@ -57,8 +57,8 @@ def train(
     Returns:
         Whether training is complete.
     """
-    from sandbox.tiny.evaluation import training_summary
     from sandbox.tiny.export import export
+    from sandbox.tiny.measuring import training_summary
     from sandbox.tiny.training import CHECKPOINT, Plan, run
 
     folder = Path(out_dir)
@@ -66,24 +66,27 @@ def train(
         return False
     export(folder / CHECKPOINT, folder)
     if questions:
-        evaluate(folder, training_summary(folder, seed, processes), questions=questions)
+        evaluate(folder, training_summary(folder, seed, processes), questions=questions, processes=processes)
     return True
 
 
-def evaluate(models_dir: Path | str, training: dict[str, Any], *, questions: int = 500) -> dict[str, Any]:
+def evaluate(
+    models_dir: Path | str, training: dict[str, Any], *, questions: int = 500, processes: int = 2
+) -> dict[str, Any]:
     """Measure `tiny-llava/` and `tiny-clip/` under `models_dir` and write their cards and `results.json`.
 
     Args:
         models_dir: Where the two folders are.
         training: What the card says of the training: seed, processes, and steps, minutes and pictures a stage.
         questions: Held-out questions a task; 500 take about ten minutes on two cores.
+        processes: Single-threaded processes that share the work.
 
     Returns:
         The results as they stand in `results.json`.
     """
     from sandbox.tiny.card import write_cards
-    from sandbox.tiny.evaluation import measure
+    from sandbox.tiny.measuring import measure
 
-    results = measure(Path(models_dir), training, questions)
+    results = measure(Path(models_dir), training, questions=questions, processes=processes)
     write_cards(results, Path(models_dir))
     return results

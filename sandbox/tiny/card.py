@@ -87,8 +87,8 @@ tiny-llava's; its card describes them.
 _FRONT_MATTER = "---\nlicense: apache-2.0\nlibrary_name: transformers\nlanguage: en\n---\n\n"
 
 _INTRODUCTION = """A LLaVA-1.5 in small: a CLIP vision tower (112 px, patch 14, 64 patches, width 128, 6 layers), a
-two-layer projector and a Llama (width 192, 6 layers), 4.1 million parameters in float16. It answers questions about flat
-shapes and short texts, and exists so that every stage of a real LLaVA can be run, watched and broken on a
+two-layer projector and a Llama (width 192, 6 layers), 4.1 million parameters in float16. It answers questions about
+flat shapes and short texts, and exists so that every stage of a real LLaVA can be run, watched and broken on a
 laptop's processor in milliseconds. Plain transformers loads it; nothing in it is stubbed.
 """
 
@@ -142,7 +142,7 @@ Muon for matrices and AdamW for the rest, cosine schedule in each stage, bfloat1
 def _tasks(tasks: dict[str, dict[str, float]]) -> str:
     lines = [
         "Greedy answers that equal the truth as strings. `blank` asks the same of a white picture, `swapped` of",
-        "another scene's picture, `majority` is always giving the commonest answer.",
+        "another scene's picture (two fifths of the questions each), `majority` is always giving the commonest answer.",
         "",
         "| task | questions | accuracy | blank | swapped | majority | target |",
         "| --- | --- | --- | --- | --- | --- | --- |",

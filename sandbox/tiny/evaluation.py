@@ -1,4 +1,4 @@
-"""`measure`: accuracy through transformers' public classes alone, on scenes that training never draws.
+"""How well the tiny LLaVA answers, through transformers' public classes alone, on scenes that training never draws.
 
 Every answer is generated greedily from the processor's own inputs and must equal the true answer as a string. The same
 questions are asked of a white picture and of another scene's picture, which shows what the words alone give away.
@@ -6,7 +6,6 @@ questions are asked of a white picture and of another scene's picture, which sho
 
 from __future__ import annotations
 
-import json
 import random
 import re
 from collections import Counter, defaultdict
@@ -23,9 +22,11 @@ from sandbox.tiny.drawing import draw
 from sandbox.tiny.otherhand import ask_about, sketch
 from sandbox.tiny.questions import SHORT_SUFFIX, TASKS, Question, caption
 from sandbox.tiny.scene import PICTURE_SIZE, Scene, sample_scene
+from sandbox.tiny.vocabulary import SYSTEM_PROMPTS
 
 Pictures = list[Image.Image]
 Prompt = Callable[[str, int], str]
+Change = Callable[[Image.Image], Image.Image]
 
 QUESTIONS = 500
 CAPTIONS = 200
@@ -42,12 +43,13 @@ class Item:
 
     pictures: Pictures
     question: Question
-    text: str | None = None
-    """The text in the picture that the question is about, for the text tasks."""
 
 
 class Answerer:
-    """A LLaVA folder loaded with plain transformers, float32."""
+    """A LLaVA folder loaded with plain transformers, float32.
+
+    `prompt` puts a question and a number of pictures into the prompt's format; `change` alters every picture first.
+    """
 
     def __init__(self, model_dir: Path) -> None:
         from transformers import LlavaForConditionalGeneration, LlavaProcessor
@@ -55,6 +57,7 @@ class Answerer:
         self.processor: Any = LlavaProcessor.from_pretrained(model_dir)
         self.model: Any = LlavaForConditionalGeneration.from_pretrained(model_dir, dtype=torch.float32).eval()
         self.prompt: Prompt = as_user
+        self.change: Change | None = None
 
     @torch.inference_mode()
     def __call__(self, items: Sequence[Item], batch: int = 50) -> list[str]:
@@ -68,7 +71,7 @@ class Answerer:
             for start in range(0, len(indices), size):
                 chunk = indices[start : start + size]
                 texts = [self.prompt(items[i].question.prompt, number) for i in chunk]
-                images = [items[i].pictures for i in chunk] if number else None
+                images = [[self._changed(picture) for picture in items[i].pictures] for i in chunk] if number else None
                 inputs = self.processor(images=images, text=texts, return_tensors="pt", padding=True)
                 inputs.pop("token_type_ids", None)
                 output = self.model.generate(**inputs, max_new_tokens=80, do_sample=False)
@@ -76,6 +79,9 @@ class Answerer:
                 for i, text in zip(chunk, self.processor.batch_decode(new, skip_special_tokens=True), strict=True):
                     answers[i] = text.strip()
         return answers
+
+    def _changed(self, picture: Image.Image) -> Image.Image:
+        return picture if self.change is None else self.change(picture)
 
 
 def held_out_items(task: str, number: int) -> list[Item]:
@@ -146,23 +152,24 @@ def majority(items: Sequence[Item]) -> float:
 
 
 def measure_task(answerer: Answerer, task: str, number: int) -> dict[str, float]:
-    """One task's row of the card; its keys differ by task only for captions and texts."""
+    """One task's row of the card, blank and swapped pictures on two fifths of the questions."""
     items = held_out_items(task, number)
     answers = answerer(items)
+    fewer = items[: max(1, number * CAPTIONS // QUESTIONS)]
     row = {"questions": float(number), "accuracy": accuracy(answers, items)}
     if task == "caption":
         row["phrase_f1"] = phrase_f1(answers, items)
-        row["blank_phrase_f1"] = phrase_f1(answerer(blank(items)), items)
-        row["swapped_phrase_f1"] = phrase_f1(answerer(swapped(items)), items)
+        row["blank_phrase_f1"] = phrase_f1(answerer(blank(fewer)), fewer)
+        row["swapped_phrase_f1"] = phrase_f1(answerer(swapped(fewer)), fewer)
         return row
-    row["blank"] = accuracy(answerer(blank(items)), items)
-    row["swapped"] = accuracy(answerer(swapped(items)), items)
+    row["blank"] = accuracy(answerer(blank(fewer)), fewer)
+    row["swapped"] = accuracy(answerer(swapped(fewer)), fewer)
     row["majority"] = majority(items)
     if task in {"text", "pair_text"}:
         written = [(a, i) for a, i in zip(answers, items, strict=True) if i.question.answer != "none"]
-        row["accuracy_where_text"] = sum(a == i.question.answer for a, i in written) / len(written)
+        row["accuracy_where_text"] = sum(a == i.question.answer for a, i in written) / max(1, len(written))
         rights = sum(sum(x == y for x, y in zip(a, i.question.answer, strict=False)) for a, i in written)
-        row["characters"] = rights / sum(max(len(a), len(i.question.answer)) for a, i in written)
+        row["characters"] = rights / max(1, sum(max(len(a), len(i.question.answer)) for a, i in written))
     return row
 
 
@@ -182,50 +189,44 @@ def measure_other_hand(answerer: Answerer, number: int) -> dict[str, float]:
         if task == "shape":
             for shape in ("circle", "square", "triangle", "rectangle"):
                 own = [(a, i) for a, i in zip(answers, items, strict=True) if i.question.answer == shape]
-                result[f"shape: {shape}"] = sum(a == shape for a, _ in own) / len(own)
+                result[f"shape: {shape}"] = sum(a == shape for a, _ in own) / max(1, len(own))
     return result
 
 
-def measure_prompts(answerer: Answerer, number: int) -> dict[str, float]:
-    """Mean accuracy over six tasks in other prompt formats, and the share of honest answers without a picture."""
-    formats: dict[str, Prompt] = {
-        "bare": as_user,
-        "short-answer suffix": lambda q, n: as_user(q + SHORT_SUFFIX, n),
-        "system prompt": lambda q, n: (
-            "A chat between a curious human and an artificial intelligence assistant. The assistant gives helpful, "
-            "detailed, and polite answers to the human's questions. " + as_user(q, n)
-        ),
-        "image after the question": lambda q, n: f"USER: {q}\n" + "<image>" * n + " ASSISTANT:",
-    }
-    result = {}
-    for name, form in formats.items():
-        answerer.prompt = form
-        result[name] = mean_accuracy(answerer, number)
+PROMPTS: dict[str, Prompt] = {
+    "bare": as_user,
+    "short-answer suffix": lambda question, images: as_user(question + SHORT_SUFFIX, images),
+    "system prompt": lambda question, images: f"{SYSTEM_PROMPTS[0]} {as_user(question, images)}",
+    "image after the question": lambda question, images: f"USER: {question}\n{'<image>' * images} ASSISTANT:",
+}
+"""Prompt formats that the weights were trained on, by name."""
+
+
+def measure_prompt(answerer: Answerer, name: str, number: int) -> float:
+    """Mean accuracy over the core tasks in one of `PROMPTS`."""
+    answerer.prompt = PROMPTS[name]
+    result = sum(core_accuracies(answerer, number).values()) / len(CORE_TASKS)
+    answerer.prompt = as_user
+    return result
+
+
+def measure_without_image(answerer: Answerer, number: int) -> float:
+    """Share of questions about no picture that are answered with "There is no image."."""
     answerer.prompt = lambda question, _: f"USER: {question} ASSISTANT:"
     asked = [Item([], item.question) for task in ("color", "shape", "count") for item in held_out_items(task, number)]
     answers = answerer(asked)
-    result["no image: says so"] = sum(answer == "There is no image." for answer in answers) / len(answers)
     answerer.prompt = as_user
-    return result
+    return sum(answer == "There is no image." for answer in answers) / len(answers)
 
 
 CORE_TASKS = ("color", "shape", "count", "position", "presence", "text")
 
 
-def mean_accuracy(answerer: Answerer, number: int, change: Callable[[Image.Image], Image.Image] | None = None) -> float:
-    """Mean over the six core tasks of the accuracy on `number` questions each, with the pictures changed."""
-    return sum(core_accuracies(answerer, number, change).values()) / len(CORE_TASKS)
-
-
-def core_accuracies(
-    answerer: Answerer, number: int, change: Callable[[Image.Image], Image.Image] | None = None
-) -> dict[str, float]:
-    """Accuracy by core task on `number` questions each, with the pictures changed."""
+def core_accuracies(answerer: Answerer, number: int) -> dict[str, float]:
+    """Accuracy by core task on `number` questions each."""
     result = {}
     for task in CORE_TASKS:
         items = held_out_items(task, number)
-        if change is not None:
-            items = [Item([change(picture) for picture in item.pictures], item.question) for item in items]
         result[task] = accuracy(answerer(items), items)
     return result
 
@@ -256,48 +257,3 @@ def measure_retrieval(clip_dir: Path, sets: int = 10, size: int = 100) -> dict[s
         forward += (scores.argmax(0) == target).float().mean().item() / sets
         backward += (scores.argmax(1) == target).float().mean().item() / sets
     return {"text_to_image": forward, "image_to_text": backward}
-
-
-def training_summary(out_dir: Path, seed: int, processes: int) -> dict[str, Any]:
-    """Steps, minutes and pictures of each stage, from a run's log."""
-    last: dict[str, dict[str, Any]] = {}
-    for line in (out_dir / "log.jsonl").read_text(encoding="utf-8").splitlines():
-        entry = json.loads(line)
-        last[entry["stage"]] = entry
-    pictures = {"vision": 32, "llava": 16, "clip": 64}
-    stages = [
-        {
-            "stage": name,
-            "steps": entry["step"],
-            "minutes": round(entry["seconds"] / 60, 1),
-            "pictures": entry["step"] * pictures[name] * processes,
-        }
-        for name, entry in last.items()
-    ]
-    return {"seed": seed, "processes": processes, "stages": stages}
-
-
-def measure(models_dir: Path, training: dict[str, Any], questions: int = QUESTIONS) -> dict[str, Any]:
-    """Everything that the cards show.
-
-    Args:
-        models_dir: Holds `tiny-llava/` and `tiny-clip/`.
-        training: What `training_summary` says.
-        questions: Questions a task; captions, many-image tasks, prompts and faults take two fifths or less.
-    """
-    from sandbox.tiny.faults import measure_faults
-
-    answerer = Answerer(models_dir / "tiny-llava")
-    fewer = max(1, questions * CAPTIONS // QUESTIONS)
-    tasks = {
-        task: measure_task(answerer, task, fewer if task in {"caption", *MANY_TASKS} else questions)
-        for task in (*TASKS, *PAIR_TASKS, *MANY_TASKS)
-    }
-    return {
-        "training": training,
-        "tasks": tasks,
-        "prompts": measure_prompts(answerer, max(1, fewer // 2)),
-        "other_hand": measure_other_hand(answerer, fewer),
-        "retrieval": measure_retrieval(models_dir / "tiny-clip"),
-        "faults": measure_faults(answerer, max(1, fewer // 2)),
-    }

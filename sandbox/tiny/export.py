@@ -60,6 +60,8 @@ def export(checkpoint: Path, out_dir: Path) -> tuple[Path, Path]:
     searching = build_tokenizer()
     searching.padding_side = "right"
     CLIPProcessor(image_processor=_image_processor(), tokenizer=searching).save_pretrained(clip_dir)
+    for weights in (llava_dir / "model.safetensors", clip_dir / "model.safetensors"):
+        weights.chmod(0o644)  # safetensors writes for the owner alone
     return llava_dir, clip_dir
 
 

@@ -9,56 +9,109 @@ from __future__ import annotations
 import io
 import random
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
 
-from sandbox.tiny.evaluation import CORE_TASKS, Answerer, Item, accuracy, core_accuracies, held_out_items
+from sandbox.tiny.evaluation import (
+    CORE_TASKS,
+    Answerer,
+    Change,
+    Prompt,
+    accuracy,
+    as_user,
+    core_accuracies,
+    held_out_items,
+)
 from sandbox.tiny.questions import SHORT_SUFFIX
 from sandbox.tiny.scene import PICTURE_SIZE
 
-Change = Callable[[Image.Image], Image.Image]
+Fault = Callable[[Answerer], AbstractContextManager[None]]
 
 
-def measure_faults(answerer: Answerer, number: int) -> dict[str, dict[str, float]]:
-    """Accuracy by core task and its mean under each fault, on `number` questions a task."""
-    rows: dict[str, dict[str, float]] = {"none": _with_mean(core_accuracies(answerer, number))}
-    for name, settings in _PREPROCESSING.items():
-        with _image_processor(answerer, settings):
-            rows[name] = _with_mean(core_accuracies(answerer, number))
-    for name, change in _PICTURES.items():
-        rows[name] = _with_mean(core_accuracies(answerer, number, change))
-    for layer in (-1, -3, -4):
-        with _feature_layer(answerer, layer):
-            rows[f"feature layer {layer}"] = _with_mean(core_accuracies(answerer, number))
-    with _class_token_kept(answerer):
-        rows["class token kept (strategy full)"] = _with_mean(core_accuracies(answerer, number))
-    model = answerer.model.model
-    for name, module in {
-        "random projector": model.multi_modal_projector,
-        "random second projector layer": model.multi_modal_projector.linear_2,
-        "random vision tower": model.vision_tower,
-    }.items():
-        with _random_weights(module):
-            rows[name] = _with_mean(core_accuracies(answerer, number))
-    for name, prompt in _PROMPTS.items():
-        usual, answerer.prompt = answerer.prompt, prompt
-        rows[name] = _with_mean(core_accuracies(answerer, number))
-        answerer.prompt = usual
-    rows["mixed lengths, left padding"] = {"mean": _mixed(answerer, number, "left")}
-    rows["mixed lengths, right padding"] = {"mean": _mixed(answerer, number, "right")}
-    return rows
+def measure_fault(answerer: Answerer, name: str, number: int) -> dict[str, float]:
+    """Accuracy by core task and its mean under one of `FAULTS`, on `number` questions a task.
+
+    The two paddings are measured on batches of all tasks mixed, because equal lengths need no padding: mean only.
+    """
+    if name in PADDINGS:
+        return {"mean": _mixed_accuracy(answerer, number, PADDINGS[name])}
+    with FAULTS[name](answerer):
+        row = core_accuracies(answerer, number)
+    return {"mean": sum(row.values()) / len(row)} | row
 
 
-_PREPROCESSING: dict[str, dict[str, Any]] = {
-    "mean and std 0.5": {"image_mean": [0.5] * 3, "image_std": [0.5] * 3},
-    "ImageNet mean and std": {"image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225]},
-    "not normalized": {"do_normalize": False},
-    "not rescaled": {"do_rescale": False},
-}
+def _preprocessing(**settings: Any) -> Fault:
+    @contextmanager
+    def fault(answerer: Answerer) -> Iterator[None]:
+        processor = answerer.processor.image_processor
+        before = {name: getattr(processor, name) for name in settings}
+        for name, value in settings.items():
+            setattr(processor, name, value)
+        yield
+        for name, value in before.items():
+            setattr(processor, name, value)
+
+    return fault
+
+
+def _pictures(change: Change) -> Fault:
+    @contextmanager
+    def fault(answerer: Answerer) -> Iterator[None]:
+        answerer.change = change
+        yield
+        answerer.change = None
+
+    return fault
+
+
+def _prompt(prompt: Prompt) -> Fault:
+    @contextmanager
+    def fault(answerer: Answerer) -> Iterator[None]:
+        before, answerer.prompt = answerer.prompt, prompt
+        yield
+        answerer.prompt = before
+
+    return fault
+
+
+def _feature_layer(layer: int) -> Fault:
+    @contextmanager
+    def fault(answerer: Answerer) -> Iterator[None]:
+        config = answerer.model.config
+        before, config.vision_feature_layer = config.vision_feature_layer, layer
+        yield
+        config.vision_feature_layer = before
+
+    return fault
+
+
+@contextmanager
+def _class_token_kept(answerer: Answerer) -> Iterator[None]:
+    holders = (answerer.model.config, answerer.processor)
+    for holder in holders:
+        holder.vision_feature_select_strategy = "full"
+    yield
+    for holder in holders:
+        holder.vision_feature_select_strategy = "default"
+
+
+def _random_weights(path: str) -> Fault:
+    @contextmanager
+    def fault(answerer: Answerer) -> Iterator[None]:
+        module = answerer.model.model.get_submodule(path)
+        before = {name: value.clone() for name, value in module.state_dict().items()}
+        generator = torch.Generator().manual_seed(0)
+        with torch.no_grad():
+            for weight in module.parameters():
+                weight.copy_(torch.randn(weight.shape, generator=generator) * 0.02)
+        yield
+        module.load_state_dict(before)
+
+    return fault
 
 
 def _bgr(picture: Image.Image) -> Image.Image:
@@ -78,80 +131,44 @@ def _noisy(picture: Image.Image) -> Image.Image:
     return Image.fromarray(np.clip(pixels + noise, 0, 255).astype(np.uint8))
 
 
-_PICTURES: dict[str, Change] = {
-    "BGR": _bgr,
-    "grayscale": lambda picture: picture.convert("L").convert("RGB"),
-    "flipped horizontally": lambda picture: picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT),
-    "halved to 56 px": lambda picture: picture.resize((56, 56)),
-    "JPEG quality 20": _jpeg,
-    "noise of sd 32": _noisy,
-    "enlarged to 224 px": lambda picture: picture.resize((224, 224), Image.Resampling.BICUBIC),
-    "stretched to 168 x 112, sides cropped": lambda picture: picture.resize((168, PICTURE_SIZE)),
+FAULTS: dict[str, Fault] = {
+    "none": nullcontext,
+    "mean and std 0.5": _preprocessing(image_mean=[0.5] * 3, image_std=[0.5] * 3),
+    "ImageNet mean and std": _preprocessing(image_mean=[0.485, 0.456, 0.406], image_std=[0.229, 0.224, 0.225]),
+    "not normalized": _preprocessing(do_normalize=False),
+    "not rescaled": _preprocessing(do_rescale=False),
+    "BGR": _pictures(_bgr),
+    "grayscale": _pictures(lambda picture: picture.convert("L").convert("RGB")),
+    "flipped horizontally": _pictures(lambda picture: picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)),
+    "halved to 56 px": _pictures(lambda picture: picture.resize((56, 56))),
+    "JPEG quality 20": _pictures(_jpeg),
+    "noise of sd 32": _pictures(_noisy),
+    "enlarged to 224 px": _pictures(lambda picture: picture.resize((224, 224), Image.Resampling.BICUBIC)),
+    "stretched to 168 x 112, sides cropped": _pictures(lambda picture: picture.resize((168, PICTURE_SIZE))),
+    "feature layer -1": _feature_layer(-1),
+    "feature layer -3": _feature_layer(-3),
+    "feature layer -4": _feature_layer(-4),
+    "class token kept (strategy full)": _class_token_kept,
+    "random projector": _random_weights("multi_modal_projector"),
+    "random second projector layer": _random_weights("multi_modal_projector.linear_2"),
+    "random vision tower": _random_weights("vision_tower"),
+    "no roles": _prompt(lambda question, images: "<image>\n" * images + question),
+    "lower-case roles": _prompt(lambda question, images: f"user: {'<image>' * images}\n{question} assistant:"),
 }
+"""Faults by name, each a context in which an answerer has it."""
 
-_PROMPTS: dict[str, Callable[[str, int], str]] = {
-    "no roles": lambda question, images: "<image>\n" * images + question,
-    "lower-case roles": lambda question, images: "user: " + "<image>\n" * images + question + " assistant:",
-}
+PADDINGS = {"mixed lengths, left padding": "left", "mixed lengths, right padding": "right"}
 
 
-def _with_mean(row: dict[str, float]) -> dict[str, float]:
-    return {"mean": sum(row.values()) / len(row)} | row
-
-
-@contextmanager
-def _image_processor(answerer: Answerer, settings: dict[str, Any]) -> Iterator[None]:
-    processor = answerer.processor.image_processor
-    before = {name: getattr(processor, name) for name in settings}
-    for name, value in settings.items():
-        setattr(processor, name, value)
-    yield
-    for name, value in before.items():
-        setattr(processor, name, value)
-
-
-@contextmanager
-def _feature_layer(answerer: Answerer, layer: int) -> Iterator[None]:
-    config = answerer.model.config
-    before, config.vision_feature_layer = config.vision_feature_layer, layer
-    yield
-    config.vision_feature_layer = before
-
-
-@contextmanager
-def _class_token_kept(answerer: Answerer) -> Iterator[None]:
-    holders = (answerer.model.config, answerer.processor)
-    for holder in holders:
-        holder.vision_feature_select_strategy = "full"
-    yield
-    for holder in holders:
-        holder.vision_feature_select_strategy = "default"
-
-
-@contextmanager
-def _random_weights(module: torch.nn.Module) -> Iterator[None]:
-    before = {name: value.clone() for name, value in module.state_dict().items()}
-    generator = torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        for weight in module.parameters():
-            weight.copy_(torch.randn(weight.shape, generator=generator) * 0.02)
-    yield
-    module.load_state_dict(before)
-
-
-def _mixed(answerer: Answerer, number: int, side: str) -> float:
-    """Accuracy on batches of all core tasks mixed, a third of the prompts with the short-answer suffix."""
+def _mixed_accuracy(answerer: Answerer, number: int, side: str) -> float:
+    """Accuracy on batches of all core tasks mixed, about a third of the prompts with the short-answer suffix."""
     items = [item for task in CORE_TASKS for item in held_out_items(task, number)]
     random.Random("mixed").shuffle(items)
     tokenizer = answerer.processor.tokenizer
     before, tokenizer.padding_side = tokenizer.padding_side, side
-    usual = answerer.prompt
-
-    def prompt(question: str, images: int) -> str:
-        return usual(question + SHORT_SUFFIX * (len(question) % 3 == 0), images)
-
-    answerer.prompt = prompt
-    result = accuracy(answerer(list[Item](items)), items)
-    answerer.prompt = usual
+    with _prompt(lambda question, images: as_user(question + SHORT_SUFFIX * (len(question) % 3 == 0), images))(
+        answerer
+    ):
+        result = accuracy(answerer(items), items)
     tokenizer.padding_side = before
     return result

@@ -23,7 +23,7 @@ HEAD_SIZES = [*PATCH_CLASSES.values(), 2, *PICTURE_CLASSES.values()]
 """Outputs of the dense heads at each patch: patch classes, the centre's offset (x, y), picture classes."""
 
 _ACTIVATION = "gelu_pytorch_tanh"  # the form that ggml computes, so that a GGUF conversion can match exactly
-_LAST_LAYER_GAIN = 2.0
+_LAST_LAYER_GAIN = 10.0  # of its outputs, which then outweigh the trunk's
 
 
 def build_llava(vocabulary: int) -> LlavaForConditionalGeneration:
@@ -139,7 +139,8 @@ class Trainee(nn.Module):
                     if "language_model" in name and ("o_proj" in name or "down_proj" in name):
                         scale /= math.sqrt(2 * LANGUAGE_LAYERS)
                     elif "vision_tower" in name and ("out_proj" in name or "fc2" in name):
-                        # The last layer serves CLIP only. A large one makes feature layer -1 differ clearly from -2.
+                        # The last layer serves CLIP only. A large one makes feature layer -1 differ from -2, so that
+                        # reading the wrong layer shows in the answers.
                         last = f"layers.{VISION_LAYERS - 1}." in name
                         scale *= _LAST_LAYER_GAIN if last else 1 / math.sqrt(2 * VISION_LAYERS)
                     elif "text_model" in name and ("out_proj" in name or "fc2" in name):

@@ -11,7 +11,7 @@ from sandbox.tiny import sample_scene, train
 from sandbox.tiny.layers import Network, normalize, packed_bias
 from sandbox.tiny.model import Trainee
 from sandbox.tiny.optimizer import orthogonalize
-from sandbox.tiny.packing import MANY, ONE, TWO, Packer, draw_pictures, text_ids
+from sandbox.tiny.packing import MANY, ONE, TWO, draw_pictures, text_ids
 from sandbox.tiny.stages import STAGES, ClipStage, LlavaStage, answers_right
 from sandbox.tiny.vocabulary import BOS, EOS, IMAGE, PAD, Encoder, build_tokenizer
 
