@@ -488,3 +488,21 @@ def bf16_sum(terms: list[float]) -> float:
 def bf16_spacing(at: float) -> float:
     """The distance from a power of two to the next larger bfloat16."""
     return torch.finfo(torch.bfloat16).eps * at
+
+
+def vectors_gb(count: float, width: int, bytes_each: int) -> float:
+    return count * width * bytes_each / 1e9
+
+
+def hnsw_gb(count: float, width: int, links: int) -> float:
+    """Faiss' HNSW over float32 vectors: width * 4 + links * 2 * 4 bytes each (Guidelines to choose an index)."""
+    return count * (4 * width + 2 * 4 * links) / 1e9
+
+
+def scan_ms(gigabytes: float, terabytes_a_second: float) -> float:
+    return gigabytes / terabytes_a_second
+
+
+def embedding_hours(images: float, size: int, peak_tflops: float, utilisation: float) -> float:
+    """Images through CLIP ViT-L/14's encoder on one card."""
+    return images * encoder_tflop(size) / (peak_tflops * utilisation) / 3600
