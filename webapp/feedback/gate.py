@@ -27,9 +27,11 @@ REFUSALS = re.compile(
 )
 FILLER_STEMS = frozenset(stem(word) for word in FILLERS)
 
-# Of our own answers, right or wrong, at least 85 % of the content words stand somewhere in the question's material, of
-# recipes, football and history at most 19 %. Thin material (most questions have over 400 stems) can't tell.
-OFF_TOPIC_SHARE = 0.25
+# Of passages on a question, true or false, terse or colloquial, at least 65 % of the content words stand somewhere in
+# its material; of recipes, football and history at most 38 %. Thin material (most questions have over 400 stems) can't
+# tell.
+OFF_TOPIC_SHARE = 0.4
+ON_TOPIC_SHARE = 0.6
 ENOUGH_MATERIAL = 300
 
 
@@ -118,7 +120,7 @@ def off_topic(question: Question, answer: Prose) -> Gate | None:
         return None
     passages = [stems(answer.text[slice(*span)]) for span in sentences(answer.text)]
     # one passage on the subject is an answer, however much else stands around it
-    if any(len(passage) >= 3 and share(passage) >= 2 * OFF_TOPIC_SHARE for passage in passages):
+    if any(len(passage) >= 3 and share(passage) >= ON_TOPIC_SHARE for passage in passages):
         return None
     return Gate("off_topic", "The answer is about another subject: hardly any of the question's terms occur in it.", 0)
 

@@ -13,8 +13,9 @@ GIBBERISH_LETTERS_PER_PIECE = 2.0
 LONGEST_WORD = 60  # letters; the longest in any dictionary of English has 45
 REPEATED_SHARE = 0.8
 # In the rubrics' tersest examples one word in nine is a function word; lists of keywords have next to none. Sentences
-# of fewer words than this are judged together with their short neighbours.
+# of fewer words than this are judged together with their short neighbours, and alone are never called a list.
 LONG_SENTENCE = 16
+LEAST_GLUE, LEAST_GLUE_OF_SENTENCE = 0.06, 0.1
 
 
 def noise(question: Question, text: str, spans: Sequence[Span]) -> dict[Span, Flag]:
@@ -26,13 +27,13 @@ def noise(question: Question, text: str, spans: Sequence[Span]) -> dict[Span, Fl
             found[span] = Flag.GIBBERISH
         elif repeats(question, sentence):
             found[span] = Flag.QUESTION_REPEATED
-        elif is_word_list(sentence, LONG_SENTENCE, least_glue=0.1):
+        elif is_word_list(sentence, LONG_SENTENCE, LEAST_GLUE_OF_SENTENCE):
             found[span] = Flag.WORD_LIST
-    kept = [span for span in spans if span not in found]
-    for run in runs(kept, text, shorter_than=LONG_SENTENCE):
-        # keywords with a full stop or a new line after each are a list all the same; a short one among sentences isn't
-        least_words = 10 if len(run) == len(kept) else LONG_SENTENCE
-        if is_word_list(" ".join(text[slice(*span)] for span in run), least_words, least_glue=0.06):
+    # what little stands beside a list is looked at more closely
+    least_words = LONG_SENTENCE // 2 if Flag.WORD_LIST in found.values() else LONG_SENTENCE
+    for run in runs([span for span in spans if span not in found], text, shorter_than=LONG_SENTENCE):
+        # keywords with a full stop or a new line after each are a list all the same
+        if is_word_list(" ".join(text[slice(*span)] for span in run), least_words, LEAST_GLUE):
             found |= dict.fromkeys(run, Flag.WORD_LIST)
     return found
 

@@ -116,7 +116,7 @@ def is_word_list(text: str, least_words: int, least_glue: float) -> bool:
         return False
     glue = [word for word in letters if word in FUNCTION_WORDS]
     # the same few glue words over and over don't make sentences of a list
-    return len(glue) / len(letters) < least_glue or (len(glue) >= 5 and len(set(glue)) <= max(1, len(glue) / 5))
+    return len(glue) / len(letters) < least_glue or (len(glue) >= 5 and len(set(glue)) <= min(3, len(glue) / 5))
 
 
 def is_unordered(text: str) -> bool:
