@@ -180,7 +180,9 @@ def measure_known(rows: Sequence[Labelled]) -> Figure:
     order = spearman([row.truth[0] for row in rows], [row.feedback.score or 0.0 for row in rows])
     print(f"answers of known kinds: {len(rows)}, Spearman of score and kind {order:.3f}")
     show_kinds(rows, list(KINDS))
-    return Figure("our own answers of six kinds, gaming to strong", "rank correlation", order, len(rows))
+    return Figure(
+        "our own answers of six kinds, gaming to strong (used in tuning)", "rank correlation", order, len(rows)
+    )
 
 
 def measure_saf(rows: Sequence[Labelled]) -> Figure:
@@ -204,7 +206,9 @@ def measure_saf(rows: Sequence[Labelled]) -> Figure:
 def measure_mini_set(rows: Sequence[Labelled]) -> Figure:
     """Compare verdicts with those known by construction."""
     return Figure(
-        "verdicts known by construction, six interview questions", "accuracy", *show_verdicts("mini set", rows)
+        "verdicts known by construction, six interview questions (used in tuning)",
+        "accuracy",
+        *show_verdicts("mini set", rows),
     )
 
 
@@ -212,7 +216,7 @@ def measure_held_out(rows: Sequence[Labelled]) -> Figure:
     """Compare verdicts on held-out rubric sentences with where the sentences came from."""
     accuracy, size = show_verdicts("held-out rubric sentences", rows)
     show_kinds(rows, ("strong", "solid", "mixed", "partial", "wrong"))
-    return Figure("true and false rubric sentences held out, 15 questions", "accuracy", accuracy, size)
+    return Figure("true and false rubric sentences held out, 15 questions (used in tuning)", "accuracy", accuracy, size)
 
 
 def show_verdicts(name: str, rows: Sequence[Labelled]) -> tuple[float, int]:

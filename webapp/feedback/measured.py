@@ -25,9 +25,9 @@ class Figure(NamedTuple):
 MEASURED_ON = "2026-11-23"
 MEASURED: dict[str, tuple[Figure, ...]] = {
     "coverage": (
-        Figure("our own answers of six kinds, gaming to strong", "rank correlation", 0.921, 18),
+        Figure("our own answers of six kinds, gaming to strong (used in tuning)", "rank correlation", 0.921, 18),
         Figure("people's scores of students' answers to 20 networking questions (SAF)", "correlation", 0.434, 1835),
-        Figure("verdicts known by construction, six interview questions", "accuracy", 0.729, 96),
-        Figure("true and false rubric sentences held out, 15 questions", "accuracy", 0.702, 1800),
+        Figure("verdicts known by construction, six interview questions (used in tuning)", "accuracy", 0.729, 96),
+        Figure("true and false rubric sentences held out, 15 questions (used in tuning)", "accuracy", 0.702, 1800),
     ),
 }
