@@ -16,7 +16,7 @@ check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/codespell content webapp sandbox README.md Makefile
+	$(BIN)/codespell
 	$(BIN)/vivalab content lint
 
 unit: $(VENV)/.installed-dev

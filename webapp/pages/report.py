@@ -8,7 +8,7 @@ from content import Question, Tier
 from webapp import feedback, interview
 from webapp.pages.frame import TIDY, attempt_in, candidate, candidate_bar, in_words
 from webapp.pages.room import FORMULAS
-from webapp.pages.verdicts import gate_sentence, grader_card, segments, verdict_lines
+from webapp.pages.verdicts import flag_sentences, gate_sentence, grader_card, segments, verdict_lines
 from webapp.pages.view import render, view
 from webapp.pages.wording import count
 from webapp.services import Services, now
@@ -75,6 +75,7 @@ def render_report(report: interview.ReportView, question: Question | None, runs:
         points=points(report, question, card) if grade and question else None,
         waiting=STATES.get(report.state),
         gate=gate_sentence(grade),
+        flags=flag_sentences(grade),
         tiers=tiers(report, question) if grade and question and grade.score is not None else [],
         segments=segments(report.answer, report.criteria),
         verdicts=verdict_lines(report.criteria, probe_when_missed=True) if grade else [],

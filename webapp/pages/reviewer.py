@@ -7,7 +7,7 @@ import gradio as gr
 from webapp import review
 from webapp.pages import questions
 from webapp.pages.frame import REVIEW_LINKS, TIDY, attempt_in, bar, in_words, interviewer
-from webapp.pages.verdicts import gate_sentence, grader_card, segments, verdict_lines
+from webapp.pages.verdicts import flag_sentences, gate_sentence, grader_card, segments, verdict_lines
 from webapp.pages.view import render, view
 from webapp.pages.wording import count
 from webapp.services import Services
@@ -92,6 +92,7 @@ def render_attempt(item: review.AttemptReview) -> str:
         grader_name=grader_card(grade.kind)["name"] if grade and grade.kind else "Feedback",
         state=queue_line(item)["state"],
         gate=gate_sentence(grade),
+        flags=flag_sentences(grade),
         verdicts=verdict_lines(item.criteria),
         known=item.question.facts if item.question else (),
     )

@@ -79,6 +79,11 @@ def gate_sentence(grade: Grade | None) -> str | None:
     return str(grade.gate["sentence"]) if grade and grade.gate else None
 
 
+def flag_sentences(grade: Grade | None) -> list[str]:
+    """Return what a reader should know of a graded answer."""
+    return [feedback.Flag(flag).sentence for flag in grade.flags] if grade else []
+
+
 def grader_card(kind: str) -> dict[str, Any]:
     """Return a grader's name and what people must know of it."""
     card = feedback.describe(kind)
