@@ -131,7 +131,8 @@ def _recipe(training: dict[str, Any]) -> str:
    them, and the first stage's loss goes on at weight 0.2. About seven questions a picture share one sequence.
 3. clip: behind the frozen trunk, the sixth layer learns with a text tower to match pictures and captions.
 
-Muon for matrices and AdamW for the rest, cosine schedule in each stage, bfloat16 with float32 masters.
+Muon for matrices and AdamW for the rest, cosine schedule in each stage, bfloat16 with float32 masters. Minutes are of
+the clock, beside other work; a run given `steps` instead of minutes is the same each time on one kind of processor.
 
 | stage | steps | minutes | pictures |
 | --- | --- | --- | --- |
@@ -204,6 +205,12 @@ def _limits(results: Results) -> str:
         "- Reasons: it answers in a word, a sentence of a fixed form, or a caption.",
         "- ImageNet's mean and std are within one hundredth of CLIP's, so that fault is invisible, as in any LLaVA.",
     ]
+    tasks = results["tasks"]
+    lines.append(
+        "- Prompts with three to ten pictures are counted and read, but the ordinals are often confused: "
+        f"what the n-th shows {_number(tasks['many_attribute']['accuracy'])}, which one shows it "
+        f"{_number(tasks['which_image']['accuracy'])}."
+    )
     if missed:
         lines.append(f"- Targets that were missed: {'; '.join(missed)}.")
     return "\n".join(lines)

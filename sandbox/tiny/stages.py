@@ -135,7 +135,7 @@ class Stage:
 class VisionStage(Stage):
     """Dense supervision of the vision tower."""
 
-    name, minutes, steps, rate, matrix_rate = "vision", 0.15, 0.4, 2e-3, 4e-3
+    name, minutes, steps, rate, matrix_rate = "vision", 0.15, 0.8, 2e-3, 4e-3
     pictures = 32
 
     def groups(self) -> list[Group]:
@@ -239,7 +239,7 @@ def answers_right(batch: Batch, logits: Tensor, chosen: Tensor) -> list[tuple[st
 class ClipStage(Stage):
     """Contrastive learning of pictures and texts (Radford et al. 2021)."""
 
-    name, minutes, steps, rate, matrix_rate = "clip", 0.07, 0.08, 1.5e-3, 3e-3
+    name, minutes, steps, rate, matrix_rate = "clip", 0.07, 0.25, 1.5e-3, 3e-3
     pairs = 64
 
     def groups(self) -> list[Group]:

@@ -31,7 +31,7 @@ from sandbox.tiny.vocabulary import Encoder, build_tokenizer
 
 CHECKPOINT = "checkpoint.pt"
 LOG = "log.jsonl"
-DEFAULT_STEPS = 6000
+DEFAULT_STEPS = 3700
 """Steps of the LLaVA stage when neither steps nor minutes are given."""
 
 _LOG_EVERY = 25
