@@ -147,6 +147,25 @@ def test_two_tabs_with_different_texts_are_asked_and_nothing_is_overwritten(
     expect(other.get_by_label("Your answer")).to_have_value("the second tab goes on")
 
 
+def test_a_button_that_comes_too_late_says_why_and_what_was_kept(
+    context: BrowserContext, page: Page, server: Server
+) -> None:
+    open_room(page, server)
+    other = context.new_page()
+    other.goto(page.url)
+    other.get_by_label("Your answer").fill("submitted from another tab")
+    other.get_by_role("button", name="Submit answer").click()
+    other.wait_for_url(re.compile("/report"))
+    page.get_by_role("button", name="Show hint").click()
+    expect(page.get_by_role("alert")).to_contain_text("This answer is submitted")
+
+
+def test_a_link_to_nothing_says_so_in_words(page: Page, server: Server) -> None:
+    for path in ("/report?attempt=none", "/room?attempt=none", "/review/attempt?attempt=none"):
+        page.goto(server.url + path)
+        expect(page.get_by_role("alert").first).to_contain_text("There is nothing here for you")
+
+
 def test_a_preview_shows_formulas_and_diagrams(page: Page, server: Server) -> None:
     open_room(page, server)
     page.get_by_label("Your answer").fill("$E = mc^2$\n\n```mermaid\nflowchart LR\n  image --> patches\n```\n")

@@ -72,6 +72,30 @@ def in_words(handler: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
+def page_in_words(outputs: int = 1, *, place: int = 0) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Make a handler show its error in the page; Gradio shows none of the words of a handler outside its queue.
+
+    Args:
+        outputs: How many values the handler returns.
+        place: Which of them is the view that takes the sentence.
+    """
+
+    def decorate(handler: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(handler)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            try:
+                return handler(*args, **kwargs)
+            except Exception as error:
+                sentence = render("trouble", sentence=str(spoken(error).message))
+                values = [gr.skip()] * outputs
+                values[place] = sentence
+                return values if outputs > 1 else sentence
+
+        return call
+
+    return decorate
+
+
 def spoken(error: Exception) -> gr.Error:
     """Return what Gradio shows for an error."""
     if isinstance(error, gr.Error):

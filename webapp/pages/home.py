@@ -6,7 +6,7 @@ import gradio as gr
 
 from content import Question
 from webapp import interview
-from webapp.pages.frame import ACTS, candidate, candidate_bar, in_words
+from webapp.pages.frame import ACTS, candidate, candidate_bar, in_words, page_in_words
 from webapp.pages.view import render, view
 from webapp.services import Services, now
 
@@ -22,7 +22,7 @@ def build(page: gr.Blocks, services: Services) -> None:
         shown = view(script=ACTS)
     goto = gr.Textbox(visible=False)
 
-    @in_words
+    @page_in_words()
     def load(request: gr.Request) -> str:
         user_id = candidate(request)
         home = interview.home(services.store, services.catalog, user_id=user_id, now=now())

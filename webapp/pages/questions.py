@@ -5,7 +5,7 @@ from typing import Any
 import gradio as gr
 
 from content import Question, show
-from webapp.pages.frame import REVIEW_LINKS, bar, in_words, interviewer
+from webapp.pages.frame import REVIEW_LINKS, bar, interviewer, page_in_words
 from webapp.pages.room import FORMULAS
 from webapp.pages.view import render, view
 from webapp.services import Services
@@ -30,7 +30,7 @@ def build(page: gr.Blocks, services: Services) -> None:
             with gr.Tab("With everything else"):
                 sheet = gr.Markdown(latex_delimiters=FORMULAS)
 
-    @in_words
+    @page_in_words(8)
     def load_questions(request: gr.Request) -> list[Any]:
         interviewer(request)
         return question_values(services, str(request.query_params.get("question", "")))

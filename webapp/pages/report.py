@@ -6,7 +6,7 @@ import gradio as gr
 
 from content import Question, Tier
 from webapp import feedback, interview
-from webapp.pages.frame import TIDY, attempt_in, candidate, candidate_bar, in_words
+from webapp.pages.frame import TIDY, attempt_in, candidate, candidate_bar, page_in_words
 from webapp.pages.room import FORMULAS
 from webapp.pages.verdicts import flag_sentences, gate_sentence, grader_card, segments, verdict_lines
 from webapp.pages.view import render, view
@@ -32,11 +32,13 @@ def build(page: gr.Blocks, services: Services) -> None:
         shown = view(script=TIDY)
         with gr.Accordion("Model answer", open=False, visible=False, elem_classes=["card"]) as model_answer:
             model_text = gr.Markdown(latex_delimiters=FORMULAS)
-        with gr.Accordion("Your answer as it reads with formulas and diagrams", open=False, elem_classes=["card"]):
+        with gr.Accordion(
+            "Your answer as it reads with formulas and diagrams", open=False, visible=False, elem_classes=["card"]
+        ) as own_answer:
             own_text = gr.Markdown(latex_delimiters=FORMULAS)
     timer = gr.Timer(ASK_AGAIN_SECONDS, active=False)
 
-    @in_words
+    @page_in_words(6)
     def load(request: gr.Request) -> list[Any]:
         user_id, attempt_id = candidate(request), attempt_in(request)
         report = interview.report(services.store, services.catalog, user_id=user_id, attempt_id=attempt_id, now=now())
@@ -47,11 +49,12 @@ def build(page: gr.Blocks, services: Services) -> None:
             render_report(report, question, runs),
             gr.update(visible=report.model_answer is not None),
             report.model_answer or "",
+            gr.update(visible=bool(report.answer)),
             report.answer,
             gr.Timer(ASK_AGAIN_SECONDS, active=waiting),
         ]
 
-    values = [shown, model_answer, model_text, own_text, timer]
+    values = [shown, model_answer, model_text, own_answer, own_text, timer]
     page.load(load, None, values, queue=False)
     timer.tick(load, None, values, queue=False)
 

@@ -6,7 +6,7 @@ import gradio as gr
 
 from webapp import review
 from webapp.pages import questions
-from webapp.pages.frame import REVIEW_LINKS, TIDY, attempt_in, bar, in_words, interviewer
+from webapp.pages.frame import REVIEW_LINKS, TIDY, attempt_in, bar, interviewer, page_in_words
 from webapp.pages.verdicts import flag_sentences, gate_sentence, grader_card, segments, verdict_lines
 from webapp.pages.view import render, view
 from webapp.pages.wording import count
@@ -28,7 +28,7 @@ def review_pages(services: Services) -> gr.Blocks:
         with gr.Column(elem_classes=["page", "narrow"]):
             shown = view(script=TIDY)
 
-        @in_words
+        @page_in_words()
         def load_queue(request: gr.Request) -> str:
             interviewer(request)
             items = review.queue(services.store, services.catalog)
@@ -42,7 +42,7 @@ def review_pages(services: Services) -> gr.Blocks:
         with gr.Column(elem_classes=["page"]):
             one = view(script=TIDY)
 
-        @in_words
+        @page_in_words()
         def load_attempt(request: gr.Request) -> str:
             interviewer(request)
             return render_attempt(review.attempt(services.store, services.catalog, attempt_in(request)))

@@ -6,7 +6,7 @@ import gradio as gr
 
 from webapp import interview
 from webapp.pages import live
-from webapp.pages.frame import attempt_in, candidate, in_words
+from webapp.pages.frame import attempt_in, candidate, page_in_words
 from webapp.pages.home import GO
 from webapp.pages.view import render, view
 from webapp.pages.wording import milliseconds
@@ -22,7 +22,7 @@ FORMULAS = [
 NOT_JUDGED = """In this version you ask the model and read the trace of every stage; predictions, code and repairs
 are not judged yet."""
 HAND_IN = "() => vivalab.room.hand_in()"
-HANDED_IN = "(url) => { vivalab.room.handed_in(); vivalab.go(url); }"
+HANDED_IN = "(url) => { if (url) { vivalab.room.handed_in(); vivalab.go(url); } }"
 
 
 def build(page: gr.Blocks, services: Services) -> None:
@@ -38,6 +38,7 @@ def build(page: gr.Blocks, services: Services) -> None:
             hint = gr.Button("Show a hint", visible=False)
         with gr.Column(elem_classes=["card", "answer"]):
             view(render("editor_head"))
+            notice = view()
             with gr.Tabs():
                 with gr.Tab("Write"):
                     text = gr.Textbox(lines=16, max_lines=40, show_label=False, container=False, elem_id="answer")
@@ -58,15 +59,15 @@ def build(page: gr.Blocks, services: Services) -> None:
                 view(render("small_print", text=NOT_JUDGED))
             live.build(page, services, compact=True)
 
-    shown = [head, title, statement, hints, hint, pause_button, extend_button, exercise_title, exercise]
+    shown = [head, title, statement, hints, hint, pause_button, extend_button, exercise_title, exercise, notice]
 
-    @in_words
+    @page_in_words(len(shown), place=-1)
     def more_time(request: gr.Request) -> list[Any]:
         user_id, attempt_id = candidate(request), attempt_in(request)
         room = interview.extend(services.store, services.catalog, user_id=user_id, attempt_id=attempt_id, now=now())
         return room_values(room, services)
 
-    @in_words
+    @page_in_words(len(shown) + 1, place=1)
     def load(request: gr.Request) -> list[Any]:
         user_id, attempt_id = candidate(request), attempt_in(request)
         if session_id := request.query_params.get("session"):
@@ -81,7 +82,7 @@ def build(page: gr.Blocks, services: Services) -> None:
             return [*[gr.skip()] * len(shown), f"/report?attempt={attempt_id}"]
         return [*room_values(room, services), gr.skip()]
 
-    @in_words
+    @page_in_words(len(shown), place=-1)
     def take_hint(request: gr.Request) -> list[Any]:
         user_id, attempt_id = candidate(request), attempt_in(request)
         before = interview.room(services.store, services.catalog, user_id=user_id, attempt_id=attempt_id, now=now())
@@ -95,7 +96,7 @@ def build(page: gr.Blocks, services: Services) -> None:
         )
         return room_values(room, services)
 
-    @in_words
+    @page_in_words(len(shown), place=-1)
     def pause_or_resume(request: gr.Request) -> list[Any]:
         user_id, attempt_id = candidate(request), attempt_in(request)
         before = interview.room(services.store, services.catalog, user_id=user_id, attempt_id=attempt_id, now=now())
@@ -103,11 +104,11 @@ def build(page: gr.Blocks, services: Services) -> None:
         room = rule(services.store, services.catalog, user_id=user_id, attempt_id=attempt_id, now=now())
         return room_values(room, services)
 
-    @in_words
-    def submit(handed_in: dict[str, Any], request: gr.Request) -> str:
+    @page_in_words(2, place=1)
+    def submit(handed_in: dict[str, Any], request: gr.Request) -> list[Any]:
         user_id, attempt_id = candidate(request), attempt_in(request)
         if handed_in.get("cancelled"):
-            return gr.skip()
+            return [gr.skip(), ""]
         done = interview.submit(
             services.store,
             services.catalog,
@@ -118,20 +119,18 @@ def build(page: gr.Blocks, services: Services) -> None:
             now=now(),
         )
         services.worker.wake()
-        if done.session_over:
-            return f"/report?attempt={attempt_id}"
-        return f"/room?session={done.session_id}"
+        return [f"/report?attempt={attempt_id}" if done.session_over else f"/room?session={done.session_id}", ""]
 
     page.load(load, None, [*shown, goto], queue=False).success(None, goto, None, js=GO)
     preview_tab.select(None, text, preview, js="(text) => text")
     hint.click(take_hint, None, shown, queue=False)
     pause_button.click(pause_or_resume, None, shown, queue=False)
     extend_button.click(more_time, None, shown, queue=False)
-    submit_button.click(submit, handed, goto, queue=False, js=HAND_IN).success(None, goto, None, js=HANDED_IN)
+    submit_button.click(submit, handed, [goto, notice], queue=False, js=HAND_IN).success(None, goto, None, js=HANDED_IN)
 
 
 def room_values(room: interview.RoomView, services: Services) -> list[Any]:
-    """Return the page's values: bar, title, statement, hints, the three buttons, the exercise's title and text."""
+    """Return the page's values, in the order of its outputs, with an empty notice."""
     practice = room.mode is interview.Mode.PRACTICE
     hint_label = f"Show hint {len(room.hints) + 1} of {len(room.hints) + room.hints_left} (−{room.next_hint_cost})"
     exercise = services.catalog.questions[room.question_id].exercise
@@ -145,6 +144,7 @@ def room_values(room: interview.RoomView, services: Services) -> list[Any]:
         gr.update(visible=practice, interactive=not room.paused),
         render("exercise", exercise=exercise),
         exercise.statement,
+        "",
     ]
 
 
