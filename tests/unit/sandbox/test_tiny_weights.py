@@ -83,8 +83,8 @@ def test_no_image_is_said_to_be_no_image(answerer):
         answerer.prompt = as_user
 
 
-@pytest.mark.parametrize("number", [1, 2, 5, 10])
-def test_up_to_ten_images_are_counted(answerer, number):
+@pytest.mark.parametrize("number", [2, 5, 10])
+def test_several_images_are_counted(answerer, number):
     rng = random.Random(number)
     pictures = [draw(sample_scene(rng)) for _ in range(number)]
     assert answerer([Item(pictures, Question("", "How many images are there?", "", ""))]) == [str(number)]
