@@ -211,7 +211,9 @@ def _limits(results: Results) -> str:
         f"what the n-th shows {_number(tasks['many_attribute']['accuracy'])}, which one shows it "
         f"{_number(tasks['which_image']['accuracy'])}."
     )
-    lines.append("- Asked how many images there are, it says 2 of a single picture: it was only asked so about several.")
+    lines.append(
+        "- Asked how many images there are, it says 2 of a single picture: it was only asked so about several."
+    )
     if missed:
         lines.append(f"- Targets that were missed: {'; '.join(missed)}.")
     return "\n".join(lines)
