@@ -80,6 +80,8 @@ def run(out_dir: Path, plan: Plan, *, resume: bool) -> bool:
         "MALLOC_TOP_PAD_": "200000000",
         "OMP_NUM_THREADS": "1",
     }
+    for stale in out_dir.glob("rendezvous-*"):
+        stale.unlink()
     meeting = out_dir / f"rendezvous-{uuid.uuid4().hex}"
     context = torch.multiprocessing.spawn(_process, args=(out_dir, plan, meeting), nprocs=plan.processes, join=False)
     while not context.join():
