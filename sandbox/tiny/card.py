@@ -133,7 +133,7 @@ def _recipe(training: dict[str, Any]) -> str:
 
 Muon for matrices and AdamW for the rest, cosine schedule in each stage, bfloat16 with float32 masters. Minutes are of
 the clock, beside other work; a run given `steps` instead of minutes is the same each time on one kind of processor.
-
+{training.get("history", "")}
 | stage | steps | minutes | pictures |
 | --- | --- | --- | --- |
 {stages}
