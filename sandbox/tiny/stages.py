@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import random
+from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -87,7 +88,7 @@ def dense_losses(trainee: Trainee, features: Tensor, pictures: Pictures) -> Loss
     return Losses(total, log)
 
 
-class Stage:
+class Stage(ABC):
     """One stage: which weights learn, from what, and how fast."""
 
     name: str
@@ -103,22 +104,22 @@ class Stage:
         self.network = network
         self.encode = encode
 
+    @abstractmethod
     def groups(self) -> list[Group]:
         """The weights that learn."""
-        raise NotImplementedError
 
+    @abstractmethod
     def losses(self, rng: random.Random, step: int, progress: float) -> Losses:
         """The loss on a fresh batch; `progress` goes from 0 to 1."""
-        raise NotImplementedError
 
     def scale(self, progress: float) -> dict[float, float]:
         """Multiples of the learning rate by group rate."""
         del progress
         return {}
 
+    @abstractmethod
     def held_out(self) -> dict[str, float]:
         """Accuracies on scenes that training never draws."""
-        raise NotImplementedError
 
     def _weights(self, *prefixes: str) -> dict[str, torch.nn.Parameter]:
         return {name: weight for name, weight in self.trainee.named_parameters() if name.startswith(prefixes)}
