@@ -117,17 +117,18 @@ def known_answers() -> list[Labelled]:
 def saf(folder: Path) -> list[Labelled]:
     """Grade SAF's English answers of three words or more; the truth is the score's share of its question's highest."""
     rows: list[tuple[Question, str, float]] = []
-    by_question: dict[str, list[tuple[ElementTree.Element, str]]] = {}
+    by_question: dict[str, list[ElementTree.Element]] = {}
     for path in sorted(folder.glob("saf/data/*/english/*.xml")):
         root = ElementTree.parse(path).getroot()  # noqa: S314 (a folder that the caller names)
-        by_question.setdefault(root.attrib["id"], []).append((root, path.name))
+        # three different questions carry the id 2.1, so that files are told apart by name
+        by_question.setdefault(path.stem, []).append(root)
     for id, roots in by_question.items():
-        reference = roots[0][0].findtext("referenceAnswers/referenceAnswer") or ""
+        reference = roots[0].findtext("referenceAnswers/referenceAnswer") or ""
         criteria = [reference[slice(*span)] for span in sentences(reference) if len(words(reference[slice(*span)])) > 1]
-        question = make_question(id, roots[0][0].findtext("questionText") or "", [(text, (), ()) for text in criteria])
+        question = make_question(id, roots[0].findtext("questionText") or "", [(text, (), ()) for text in criteria])
         answers = [
             (a.findtext("response") or "", float(a.findtext("score") or 0))
-            for r, _ in roots
+            for r in roots
             for a in r.iter("studentAnswer")
         ]
         highest = max(score for _, score in answers) or 1.0
