@@ -36,6 +36,19 @@ class SandboxSettings(BaseSettings):
     max_prompt_chars: int = Field(default=8_000, ge=1, description="Longest prompt, in characters.")
     max_new_tokens: int = Field(default=512, ge=1, description="Longest answer that may be asked for, in tokens.")
 
+    run_code_parallel: int = Field(
+        default=0,
+        ge=0,
+        le=256,
+        description="Runs of candidates' code at once; each may take a core and 1 GiB. `0`: as many as there are "
+        "cores.",
+    )
+    run_code_unconfined: bool = Field(
+        default=False,
+        description="Run code without confinement where the system has none (macOS). Only on a loopback address, where "
+        "the code is your own.",
+    )
+
     @property
     def checkpoint(self) -> str:
         """Folder or hub id of the model to load."""

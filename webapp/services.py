@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from content import Catalog, LiveCatalog, load_catalog
 from sandbox import EngineLoader, Reply
+from sandbox.jail import Jail
 from webapp import feedback, interview
 from webapp.password import Gatekeeper
 from webapp.settings import Settings
@@ -21,12 +22,13 @@ def now() -> datetime:
 
 @dataclass(frozen=True)
 class Services:
-    """The store, the questions, the engine and the worker of one application."""
+    """The store, the questions, the engine, the jail and the worker of one application."""
 
     settings: Settings
     store: Store
     live_catalog: LiveCatalog | None
     engine: EngineLoader
+    jail: Jail
     worker: feedback.Worker
     gatekeeper: Gatekeeper
 
@@ -45,6 +47,7 @@ class Services:
             store=store,
             live_catalog=live,
             engine=EngineLoader(settings),
+            jail=Jail(settings),
             worker=worker,
             gatekeeper=Gatekeeper(password.get_secret_value() if password else None, key=settings.cookie_key()),
         )
@@ -80,8 +83,9 @@ class Services:
         self.engine.start()
 
     def close(self) -> None:
-        """Stop the background work and let the store go."""
+        """Stop the background work, end every run of code and let the store go."""
         self.worker.stop()
+        self.jail.close()
         self.store.dispose()
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from platformdirs import user_data_path
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
 from sandbox import SandboxSettings
 
@@ -61,6 +61,12 @@ class Settings(SandboxSettings):
     @classmethod
     def _blank_is_absent(cls, value: object) -> object:
         return None if isinstance(value, str) and not value.strip() else value
+
+    @model_validator(mode="after")
+    def _others_code_is_confined(self) -> "Settings":
+        if self.run_code_unconfined and not self.personal:
+            raise ValueError("RUN_CODE_UNCONFINED is only for one person on a loopback address; take it away")
+        return self
 
     @cached_property
     def on_space(self) -> bool:

@@ -72,3 +72,9 @@ def test_the_cookie_key_is_made_once_and_readable_by_its_owner_alone(tmp_path: P
     assert settings.cookie_key() == key
     assert len(key) >= 48
     assert (tmp_path / "data" / "cookie.key").stat().st_mode & 0o777 == 0o600
+
+
+def test_code_without_confinement_is_for_one_person_only() -> None:
+    assert Settings(run_code_unconfined=True).run_code_unconfined
+    with pytest.raises(ValidationError, match="RUN_CODE_UNCONFINED"):
+        Settings(run_code_unconfined=True, serve_host="0.0.0.0")  # noqa: S104

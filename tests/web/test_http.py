@@ -36,10 +36,11 @@ def test_healthz_and_readyz_answer_get_and_head(server: Server) -> None:
         assert httpx.head(server.url + path).status_code == 200
 
 
-def test_readyz_names_the_store_and_the_model(server: Server) -> None:
+def test_readyz_names_the_store_the_model_and_what_holds_code(server: Server) -> None:
     told = httpx.get(f"{server.url}/readyz").json()
     assert told["store"] == "ok"
     assert told["model"] in ("idle", "loading", "ready")
+    assert told["code"].startswith("Code ")
 
 
 def test_every_page_forbids_scripts_in_attributes_and_foreign_frames(server: Server, visitor_of: Any) -> None:

@@ -1,0 +1,90 @@
+"""The process that is forked for every run: it has everything imported and knows nothing.
+
+It takes orders by a socket from the host and holds no file, no secret and no candidate's code. When the host ends, the
+socket closes, this process ends, and the kernel ends every run with it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import json
+import os
+import signal
+import socket
+import sys
+from typing import Any
+
+import numpy as np
+
+from . import confinement, modules, worker
+
+
+def main() -> None:
+    """Serve the host's orders: `fork` with the three ends of pipes, and `reap`."""
+    control = socket.socket(fileno=int(sys.argv[1]))
+    orders = json.loads(sys.argv[2])
+    try:
+        with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
+            file.write("1000")  # memory short on the whole machine: these first
+        modules.load()
+        modules.close()
+        seccomp = confinement.Filter() if orders["confined"] else None
+        if os.getuid() == 0:
+            confinement.become_nobody()
+    except (confinement.NotConfined, ImportError, OSError) as error:
+        control.send(json.dumps({"refused": str(error)}).encode())
+        return
+    control.send(b"{}")
+    gc.collect()
+    gc.freeze()
+    while message := socket.recv_fds(control, 65536, 3):
+        if not message[0]:
+            return
+        order = json.loads(message[0])
+        if "reap" in order:
+            answer = {"status": os.waitpid(order["reap"], 0)[1]}
+        else:
+            answer = {"pid": fork(order, message[1], seccomp, control)}
+        control.send(json.dumps(answer).encode())
+
+
+def fork(order: dict[str, Any], pipes: list[int], seccomp: confinement.Filter | None, control: socket.socket) -> int:
+    """Fork one run and return its process id."""
+    parent = os.getpid()
+    if pid := os.fork():
+        for pipe in pipes:
+            os.close(pipe)
+        return pid
+    try:
+        arrange(pipes, control)
+        try:
+            confinement.limit(order["memory_bytes"], order["cpu_seconds"])
+            layers = confinement.confine(seccomp, parent) if seccomp else ("own process", "limits")
+        except (confinement.NotConfined, OSError, ValueError) as error:
+            serving = worker.Worker(0)
+            serving.write({"kind": "refused", "why": str(error)})
+            os._exit(1)
+        np.random.seed()
+        serving = worker.Worker(order["result_bytes"])
+        serving.write({"kind": "confined", "layers": list(layers)})
+        serving.serve()
+    finally:
+        os._exit(1)
+
+
+def arrange(pipes: list[int], control: socket.socket) -> None:
+    """Put the pipes where the worker expects them, and close everything else."""
+    os.setsid()  # one group, so that the host can end it whole
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGPIPE):
+        signal.signal(number, signal.SIG_DFL)
+    control.detach()
+    job, output, reply = (os.dup(pipe) for pipe in (pipes[0], pipes[1], pipes[2]))
+    high = [os.dup2(each, 100 + place) for place, each in enumerate((job, output, reply))]
+    os.dup2(high[1], 1)
+    os.dup2(high[1], 2)
+    os.dup2(high[0], worker.JOB)
+    os.dup2(high[2], worker.REPLY)
+    os.closerange(worker.REPLY + 1, 4096)
+    # Line by line, so that what is printed can be shown at once.
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]

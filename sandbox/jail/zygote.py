@@ -1,0 +1,138 @@
+"""The host's end of the process that is forked for every run."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sandbox.jail.errors import JailUnavailable
+
+HERE = Path(__file__).parent
+START_SECONDS = 60.0
+ENVIRONMENT = {
+    "OPENBLAS_NUM_THREADS": "1",  # one run, one core
+    "OMP_NUM_THREADS": "1",
+    "MALLOC_ARENA_MAX": "2",  # every arena reserves 64 MiB of the address space that is limited
+}
+PROGRAM = "import sys; sys.path.insert(0, sys.argv.pop()); from inside.zygote import main; del sys.path[0]; main()"
+PIPE_BYTES = 1 << 20
+F_SETPIPE_SZ = 1031
+
+
+@dataclass(frozen=True)
+class Child:
+    """A forked process: its id, and the host's ends of its pipes."""
+
+    pid: int
+    job: int
+    output: int
+    reply: int
+
+
+class Zygote:
+    """Starts the process, has it fork, and ends what was forked."""
+
+    def __init__(self, *, confined: bool) -> None:
+        self._lock = threading.Lock()
+        self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        orders = json.dumps({"confined": confined})
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-I", "-X", "utf8", "-c", PROGRAM, str(theirs.fileno()), orders, str(HERE)],
+                env=ENVIRONMENT,
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                cwd="/",
+                start_new_session=True,
+            )
+        self._control.settimeout(START_SECONDS)
+        try:
+            first = json.loads(self._control.recv(65536) or b'{"refused": "its process ended at once"}')
+        except (OSError, ValueError) as error:
+            first = {"refused": f"its process did not start: {error}"}
+        if "refused" in first:
+            self.close()
+            raise JailUnavailable(first["refused"])
+
+    @property
+    def alive(self) -> bool:
+        """Whether it can still fork."""
+        return self._process.poll() is None
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+    def fork(self, **order: Any) -> Child:
+        """Fork a run with these limits; OSError if the process is gone."""
+        job, output, reply = os.pipe(), os.pipe(), os.pipe()
+        theirs = (job[0], output[1], reply[1])
+        ours = (job[1], output[0], reply[0])
+        try:
+            for end in (job[1], reply[0]):
+                widen(end)
+            pid = self._order(order, list(theirs))["pid"]
+        except BaseException:
+            for end in ours:
+                os.close(end)
+            raise
+        finally:
+            for end in theirs:
+                os.close(end)
+        for end in ours:
+            os.set_blocking(end, False)
+        return Child(pid, *ours)
+
+    def end(self, child: Child) -> int:
+        """Kill a run's whole process group, close its pipes, and return its wait status."""
+        try:
+            # Not reaped yet, so the number can't belong to anyone else.
+            for kill, whom in ((os.killpg, child.pid), (os.kill, child.pid)):
+                try:
+                    kill(whom, signal.SIGKILL)
+                except ProcessLookupError:  # no group yet: it was forked a moment ago
+                    continue
+            return int(self._order({"reap": child.pid}, [])["status"])
+        except OSError:  # the zygote is gone, and the kernel ended its children
+            return signal.SIGKILL
+        finally:
+            for end in (child.job, child.output, child.reply):
+                os.close(end)
+
+    def close(self) -> None:
+        """End the process, and with it every run."""
+        self._control.close()
+        try:
+            self._process.wait(5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def _order(self, order: dict[str, Any], ends: list[int]) -> dict[str, Any]:
+        with self._lock:
+            socket.send_fds(self._control, [json.dumps(order).encode()], ends)
+            answer = self._control.recv(65536)
+        if not answer:
+            raise ConnectionResetError("the zygote is gone")
+        result: dict[str, Any] = json.loads(answer)
+        return result
+
+
+def widen(pipe: int) -> None:
+    """Give a pipe a larger buffer where the system lets us: arrays cross faster."""
+    if sys.platform == "linux":
+        import contextlib
+        import fcntl
+
+        with contextlib.suppress(OSError):
+            fcntl.fcntl(pipe, F_SETPIPE_SZ, PIPE_BYTES)
