@@ -26,7 +26,7 @@ from webapp.feedback.embedding import Embedder, load_embedder
 from webapp.feedback.material import Material, Rarity, Scores, make_material, rarity_in, without_direction
 from webapp.feedback.noise import noise
 from webapp.feedback.polarity import contradicted, is_disowned
-from webapp.feedback.text import Span, prose, sentences, stems, words
+from webapp.feedback.text import Prose, Span, prose, sentences, stems, words
 from webapp.feedback.verdict import CriterionVerdict, Findings, Flag, Verdict
 
 # All of these belong to this embedder and are measured by `python -m tests.bench.grading`.
@@ -49,7 +49,7 @@ INSTRUCTIONS = re.compile(
 
 
 class Window(NamedTuple):
-    """A stretch of the answer that is compared as one text."""
+    """A stretch of the answer that is compared as one text: its place in the answer, and the text as it is compared."""
 
     span: Span
     text: str
@@ -95,16 +95,16 @@ class CoverageGrader:
 
     def grade(self, question: Question, answer: str) -> Findings:
         """Return a verdict for each criterion, with the nearest window as its quote."""
-        text, has_code = prose(answer)
-        spans = sentences(text)
-        dropped = noise(question, text, spans)
-        windows = make_windows(text, [span for span in spans if span not in dropped])
+        readable = prose(answer)
+        spans = sentences(readable.text)
+        dropped = noise(question, readable, spans)
+        windows = make_windows(readable, [span for span in spans if span not in dropped])
         flags = set(dropped.values())
-        if has_code:
+        if readable.has_code:
             flags.add(Flag.CODE_NOT_READ)
-        if INSTRUCTIONS.search(text):
+        if INSTRUCTIONS.search(readable.text):
             flags.add(Flag.INSTRUCTIONS)
-        if len(words(text)) < 3:
+        if len(words(readable.text)) < 3:
             flags.add(Flag.VERY_SHORT)
         verdicts = []
         for verdict, raised in judge(
@@ -140,13 +140,13 @@ class CoverageGrader:
         return COSINE * cosine + LEXICAL * np.maximum(recall, WHOLE_ANSWER * recall_anywhere)
 
 
-def make_windows(text: str, spans: Sequence[Span]) -> list[Window]:
+def make_windows(answer: Prose, spans: Sequence[Span]) -> list[Window]:
     """Return each sentence and each pair of neighbouring ones; equal texts only once."""
     pairs = [Span(first.start, second.end) for first, second in pairwise(spans)]
     windows: dict[str, Window] = {}
     for span in [*spans, *pairs]:
-        piece = text[slice(*span)]
-        windows.setdefault(" ".join(piece.split()), Window(span, piece))
+        piece = answer.text[slice(*span)]
+        windows.setdefault(" ".join(piece.split()), Window(answer.place(span), piece))
     return list(windows.values())
 
 

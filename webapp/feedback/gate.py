@@ -85,7 +85,7 @@ def does_not_know(question: Question, answer: Prose) -> Gate | None:
 def nothing_stated(question: Question, answer: Prose) -> Gate | None:
     """Stop answers of which every passage repeats the question, lists words or is no language at all."""
     spans = sentences(answer.text)
-    found = noise(question, answer.text, spans)
+    found = noise(question, answer, spans)
     if repeats(question, answer.text):
         flag = Flag.QUESTION_REPEATED
     elif len(found) == len(spans):
@@ -96,6 +96,9 @@ def nothing_stated(question: Question, answer: Prose) -> Gate | None:
         Flag.QUESTION_REPEATED: ("question_repeated", "The answer repeats the question and adds nothing to it."),
         Flag.WORD_LIST: ("word_list", "The answer lists words and says nothing about how they belong together."),
         Flag.GIBBERISH: ("gibberish", "The answer has no readable words in it."),
+        Flag.VAGUE: ("vague", "The answer says nothing definite about the question."),
+        Flag.INSTRUCTIONS: ("instructions", "The answer only speaks of its own grading, and states nothing."),
+        Flag.HEADING: ("headings", "The answer has only headings, and states nothing under them."),
     }[flag]
     return Gate(reason, sentence, 0)
 

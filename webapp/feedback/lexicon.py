@@ -18,6 +18,24 @@ interviewer work worked use used bit lot idk dunno tbd na empty submission respo
 mind top moment right apologies apologize afraid good great nice interesting hard difficult tough explain describe
 mean get let go dont cant didnt wont couldnt havent don't can't didn't won't couldn't haven't i'm i've i'd it's that's
 """
+# what sentences are made of that name things and say nothing definite about them
+_VAGUE = """
+involve thoughtful approach play role respective respectively handle appropriate appropriately mechanism leverage manner
+consistent consider consideration ensure sure interact interaction properly proper suitable enable effective effectively
+realization realisation account lifecycle holistic holistically strategy balanced way bring together inform direction
+relevant lever emerge align jointly optimal aspect factor important importance crucial essential vital careful carefully
+best practice scalable scalability robust production-ready benefit trade-off tradeoff various many several certain
+overall general generally element concept topic area matter solution goal accordingly fascinating truly great modern
+powerful significant significantly meaningful seamlessly comprehensive comprehensively thorough thoroughly understand
+understanding nuanced challenge come combine contribute deal discuss effort engineer everything excellent experience
+explore facilitate framework fundamental good harness improve include incorporate integrate integral landscape nature
+notion overarching paramount perform perspective pivotal point potential kind purpose relate relationship serve success
+synergy take tailor term thing think touch utilize utilise valuable variety well world
+"""
+_PREPOSITIONS_AND_ARTICLES = """
+a an the of in on at by for with from to into onto as between through per via within without upon over under against
+about across along around behind below above
+"""
 _NUMBERS = "zero one two three four five six seven eight nine ten"
 # function words that English doesn't share, for the languages that a Latin keyboard most likely brings
 _FOREIGN = {
@@ -44,5 +62,7 @@ AFTER_ARTICLE = frozenset(_VERBS.split() + _AFTER_ARTICLE.split())
 AFTER_PREPOSITION = frozenset([*_VERBS.split(), "and", "or", "but", "of"])
 FUNCTION_WORDS = frozenset(_FUNCTION_WORDS.split())
 FILLERS = frozenset(_FILLERS.split())
+VAGUE = frozenset(_VAGUE.split())
+GLUE = frozenset(_PREPOSITIONS_AND_ARTICLES.split())
 NUMBERS = {word: str(value) for value, word in enumerate(_NUMBERS.split())}
 FOREIGN_WORDS = {language: frozenset(listed.split()) - FUNCTION_WORDS for language, listed in _FOREIGN.items()}

@@ -1,10 +1,11 @@
 """Noise: sentences that can't earn credit, whatever words they hold."""
 
+import re
 from collections.abc import Sequence
 
 from content import Question
 from webapp.feedback.embedding import load_embedder
-from webapp.feedback.text import LETTERS, Span, is_word_list, runs, words
+from webapp.feedback.text import LETTERS, Prose, Span, glue_share, is_word_list, rows_of_terms, runs, vague_words, words
 from webapp.feedback.verdict import Flag
 from webapp.feedback.wording import question_triples, triples
 
@@ -12,22 +13,49 @@ from webapp.feedback.wording import question_triples, triples
 GIBBERISH_LETTERS_PER_PIECE = 2.0
 LONGEST_WORD = 60  # letters; the longest in any dictionary of English has 45
 REPEATED_SHARE = 0.8
+STATING_HEADING = 8  # words
 # In the rubrics' tersest examples one word in nine is a function word; lists of keywords have next to none. Sentences
 # of fewer words than this are judged together with their short neighbours, and alone are never called a list.
 LONG_SENTENCE = 16
 LEAST_GLUE, LEAST_GLUE_OF_SENTENCE = 0.06, 0.1
+LONGEST_ROW = 15  # bare terms
+# prepositions and articles among the words; of SAF's sentences one in a thousand has 0.48, of its answers none 0.42
+LONG_STRING, STRUNG_SENTENCE, STRUNG = 20, 0.48, 0.45
+# of the rubrics' examples none has as many vague words, of SAF's sentences one in 120
+VAGUE_SHARE = 0.35
+ABOUT_ITSELF = re.compile(
+    r"\bthis (?:answer|response|submission|essay)\b"
+    r"|\b(?:the|this) (?:candidate|examinee|applicant) (?:has|have|had|is|was|should|must|deserves?|fully|clearly"
+    r"|(?:show|present|demonstrate|understand|explain)(?:s|ed)?)\b"
+    r"|\b(?:all|every|each)(?: of the)? (?:\w+ ){0,2}(?:criteria|criterion|key points?|points?|requirements?)\b.{0,40}"
+    r"\b(?:met|satisfied|fulfilled|covered|addressed|present|awarded)\b"
+    r"|\b(?:is|are|has been|have been) (?:fully |thoroughly |explicitly )?addressed\b"
+    r"|\b(?:assign|award|give|grant|deserves?)\b.{0,30}\b(?:score|marks?|points|credit|grade)\b"
+    r"|\b(?:note to|dear) (?:the )?(?:evaluator|grader|examiner|reviewer|interviewer|assistant|llm|ai)\b"
+    r"|\b(?:re-?evaluate|deduct points)\b|\bas (?:addressed|satisfied|met)\b|\b(?:evaluator|grader|examiner)s?\b",
+    re.IGNORECASE,
+)
 
 
-def noise(question: Question, text: str, spans: Sequence[Span]) -> dict[Span, Flag]:
+def noise(question: Question, answer: Prose, spans: Sequence[Span]) -> dict[Span, Flag]:
     """Return which sentences can't earn credit, whatever words they hold, and why."""
+    text = answer.text
     found: dict[Span, Flag] = {}
     for span in spans:
         sentence = text[slice(*span)]
-        if is_gibberish(sentence):
+        if is_heading(answer, span):
+            found[span] = Flag.HEADING
+        elif ABOUT_ITSELF.search(sentence):
+            found[span] = Flag.INSTRUCTIONS
+        elif is_vague(sentence):
+            found[span] = Flag.VAGUE
+        elif is_gibberish(sentence):
             found[span] = Flag.GIBBERISH
         elif repeats(question, sentence):
             found[span] = Flag.QUESTION_REPEATED
-        elif is_word_list(sentence, LONG_SENTENCE, LEAST_GLUE_OF_SENTENCE):
+        elif is_word_list(sentence, LONG_SENTENCE, LEAST_GLUE_OF_SENTENCE) or is_strung(
+            sentence, LONG_STRING, STRUNG_SENTENCE
+        ):
             found[span] = Flag.WORD_LIST
     # what little stands beside a list is looked at more closely
     least_words = LONG_SENTENCE // 2 if Flag.WORD_LIST in found.values() else LONG_SENTENCE
@@ -35,7 +63,30 @@ def noise(question: Question, text: str, spans: Sequence[Span]) -> dict[Span, Fl
         # keywords with a full stop or a new line after each are a list all the same
         if is_word_list(" ".join(text[slice(*span)] for span in run), least_words, LEAST_GLUE):
             found |= dict.fromkeys(run, Flag.WORD_LIST)
+    for row in rows_of_terms(text, LONGEST_ROW):
+        found |= {span: Flag.WORD_LIST for span in spans if span.start < row.end and row.start < span.end}
+    left = [span for span in spans if span not in found]
+    if is_strung(" ".join(text[slice(*span)] for span in left), 2 * LONG_STRING, STRUNG):
+        found |= dict.fromkeys(left, Flag.WORD_LIST)
     return found
+
+
+def is_vague(sentence: str) -> bool:
+    """Tell whether a sentence names things and says nothing definite about them."""
+    vague, listed = vague_words(sentence)
+    return vague >= 3 and listed >= 5 and vague / listed >= VAGUE_SHARE
+
+
+def is_strung(text: str, least_words: int, least_share: float) -> bool:
+    """Tell whether a text is keywords strung together with prepositions and articles."""
+    share, listed = glue_share(text)
+    return listed >= least_words and share >= least_share
+
+
+def is_heading(answer: Prose, span: Span) -> bool:
+    """Tell whether a sentence is a Markdown heading of a few words; a longer one may well state something."""
+    within = any(start <= span.start and span.end <= end for start, end in answer.headings)
+    return within and len(words(answer.text[slice(*span)])) < STATING_HEADING
 
 
 def is_gibberish(sentence: str) -> bool:

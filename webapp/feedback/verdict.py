@@ -62,6 +62,9 @@ class Flag(StrEnum):
     WORD_LIST = "word_list"
     QUESTION_REPEATED = "question_repeated"
     GIBBERISH = "gibberish"
+    VAGUE = "vague"
+    HEADING = "heading"
+    ASKED = "asked"
     CODE_NOT_READ = "code_not_read"
     COPIES_RUBRIC = "copies_rubric"
     INSTRUCTIONS = "instructions"
@@ -78,9 +81,12 @@ FLAG_SENTENCES = {
     Flag.WORD_LIST: "Passages that only list words were left out.",
     Flag.QUESTION_REPEATED: "Passages that repeat the question were left out.",
     Flag.GIBBERISH: "Passages without readable words were left out.",
-    Flag.CODE_NOT_READ: "Code blocks and diagrams were left out; this grader reads prose only.",
+    Flag.VAGUE: "Passages that say nothing definite were left out.",
+    Flag.HEADING: "Headings were left out; they name a subject and state nothing about it.",
+    Flag.ASKED: "Questions were left out; they state nothing.",
+    Flag.CODE_NOT_READ: "Code and diagrams were left out; this grader reads prose, and comments in code.",
     Flag.COPIES_RUBRIC: "A passage is nearly the rubric's own wording.",
-    Flag.INSTRUCTIONS: "A passage addresses the grader; it was read as text and not followed.",
+    Flag.INSTRUCTIONS: "A passage speaks of its own grading; it was left out and not followed.",
     Flag.VERY_SHORT: "The answer has fewer than three words, so the estimate rests on little.",
 }
 
