@@ -59,7 +59,7 @@ class CoverageGrader:
     """Estimates how much of a rubric an answer covers. Safe to share between threads."""
 
     kind = "coverage"
-    version = "1"
+    version = "2"
 
     def __init__(self, embedder: Embedder | None = None, bank: Sequence[Question] | None = None) -> None:
         """Make a grader; weights and rubrics are read when first needed.

@@ -13,7 +13,7 @@ from typing import NamedTuple
 # Cyrillic and Greek letters that look like Latin ones (a part of Unicode TR 39's confusables)
 ALIKE = dict(
     zip(
-        "АВЕЅІЈКМНОРСТУХаеѕіјорсухԁһΑΒΕΖΗΙΚΜΝΟΡΤΥΧονι",  # noqa: RUF001 (that is what they are)
+        "АВЕЅІЈКМНОРСТУХаеѕіјорсухԁһΑΒΕΖΗΙΚΜΝΟΡΤΥΧονι",
         "ABESIJKMHOPCTYXaesijopcyxdhABEZHIKMNOPTYXovi",
         strict=True,
     )

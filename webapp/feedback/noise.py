@@ -5,7 +5,18 @@ from collections.abc import Sequence
 
 from content import Question
 from webapp.feedback.embedding import load_embedder
-from webapp.feedback.text import LETTERS, Prose, Span, glue_share, is_word_list, rows_of_terms, runs, vague_words, words
+from webapp.feedback.text import (
+    LETTERS,
+    STRUCTURE,
+    Prose,
+    Span,
+    glue_share,
+    is_word_list,
+    rows_of_terms,
+    runs,
+    vague_words,
+    words,
+)
 from webapp.feedback.verdict import Flag
 from webapp.feedback.wording import question_triples, triples
 
@@ -29,7 +40,7 @@ ABOUT_ITSELF = re.compile(
     r"|(?:show|present|demonstrate|understand|explain)(?:s|ed)?)\b"
     r"|\b(?:all|every|each)(?: of the)? (?:\w+ ){0,2}(?:criteria|criterion|key points?|points?|requirements?)\b.{0,40}"
     r"\b(?:met|satisfied|fulfilled|covered|addressed|present|awarded)\b"
-    r"|\b(?:is|are|has been|have been) (?:fully |thoroughly |explicitly )?addressed\b"
+    r"|\b(?:is|are|has been|have been) (?:fully |thoroughly |explicitly )?addressed(?=\s*[.,;:]|$)"
     r"|\b(?:assign|award|give|grant|deserves?)\b.{0,30}\b(?:score|marks?|points|credit|grade)\b"
     r"|\b(?:note to|dear) (?:the )?(?:evaluator|grader|examiner|reviewer|interviewer|assistant|llm|ai)\b"
     r"|\b(?:re-?evaluate|deduct points)\b|\bas (?:addressed|satisfied|met)\b|\b(?:evaluator|grader|examiner)s?\b",
@@ -78,9 +89,9 @@ def is_vague(sentence: str) -> bool:
 
 
 def is_strung(text: str, least_words: int, least_share: float) -> bool:
-    """Tell whether a text is keywords strung together with prepositions and articles."""
+    """Tell whether a text is keywords strung together with prepositions and articles, and hardly a number."""
     share, listed = glue_share(text)
-    return listed >= least_words and share >= least_share
+    return listed >= least_words and share >= least_share and len(STRUCTURE.findall(text)) < max(3, listed / 8)
 
 
 def is_heading(answer: Prose, span: Span) -> bool:

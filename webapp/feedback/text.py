@@ -159,7 +159,7 @@ def is_word_list(text: str, least_words: int, least_glue: float) -> bool:
 
 
 def rows_of_terms(text: str, least: int) -> Iterator[Span]:
-    """Yield where at least so many bare terms stand in one row: up to three words each, between commas, stops or breaks.
+    """Yield where so many bare terms stand in a row: up to three words each, between commas, stops or line breaks.
 
     A term with a function word or a mark of relation (=, ->, %) isn't bare. Answers in the tersest note style have up
     to 12 in a row, lists of keywords 20 and more.
@@ -191,8 +191,8 @@ def glue_share(text: str) -> tuple[float, int]:
 
 
 def vague_words(text: str) -> tuple[int, int]:
-    """Return how many of a text's content words are vague ones, and how many content words there are."""
-    listed = stems(text)
+    """Return how many of a text's different content words are vague ones, and how many there are."""
+    listed = set(stems(text))
     return sum(word in VAGUE_STEMS for word in listed), len(listed)
 
 

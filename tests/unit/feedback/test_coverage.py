@@ -111,8 +111,11 @@ def test_what_stands_at_the_end_of_a_very_long_answer_is_read(known_answers):
 def test_keywords_after_vague_sentences_earn_nothing(known_answers):
     vague = "This is an important topic and there are many things to consider when you build such a model."
     feedback = grade("q01", f"{vague} {known_answers['q01']['gaming']}")
-    assert feedback.score == 0
-    assert Flag.WORD_LIST in feedback.flags
+    assert (feedback.score, feedback.gate.reason) == (0, "vague")
+    honest = known_answers["q01"]["partial"]
+    stuffed = grade("q01", f"{honest} {known_answers['q01']['gaming']}")
+    assert credited(stuffed) == credited(grade("q01", honest))
+    assert Flag.WORD_LIST in stuffed.flags
 
 
 def test_the_question_earns_nothing_beside_an_answer(architecture, known_answers):
@@ -200,3 +203,29 @@ def test_importing_feedback_loads_no_weights_and_leaves_logging_alone():
     )
     subprocess.run([sys.executable, "-c", code], check=True)
     assert logging.getLogger("webapp").level == logging.NOTSET
+
+
+LOOK_ALIKES = {
+    "full-width letters": lambda text: "".join(chr(ord(c) + 0xFEE0) if "!" <= c <= "~" else c for c in text),
+    "zero-width spaces": lambda text: "\u200b".join(text),
+    "look-alike letters": lambda text: text.translate(str.maketrans("aeopcx", "\u0430\u0435\u043e\u0440\u0441\u0445")),
+    "bold mathematical letters": lambda text: "".join(
+        chr(0x1D41A + ord(c) - ord("a")) if "a" <= c <= "z" else c for c in text
+    ),
+}
+
+
+@pytest.mark.parametrize("dress", LOOK_ALIKES.values(), ids=LOOK_ALIKES)
+def test_letters_that_look_the_same_are_read_the_same_and_quoted_as_they_stand(known_answers, dress):
+    plain = known_answers["q01"]["partial"]
+    dressed = dress(plain)
+    feedback = grade("q01", dressed)
+    assert credited(feedback) == credited(grade("q01", plain))
+    for verdict in feedback.verdicts:
+        if verdict.quote:
+            assert dressed[verdict.start : verdict.end] == verdict.quote
+
+
+def test_comments_in_code_are_read():
+    comment = "# the projector maps each patch feature into the embedding space of the LLM"
+    assert "projector" in credited(grade("q01", f"```python\nh = tower(x)[-2][:, 1:]\n{comment}\nz = mlp(h)\n```"))

@@ -176,3 +176,41 @@ def test_any_input_is_judged(architecture):
         answer = "".join(chance.choice(alphabet) for _ in range(length))
         score = grade("q01", answer).score
         assert score is None or score == 0
+
+
+@pytest.mark.parametrize(
+    ("reason_given", "answer"),
+    [
+        # keywords between commas, with numbers among them
+        (
+            "word_list",
+            "LLaVA, CLIP, ViT-L/14, projector, MLP, patch grid, 24x24, 576, embedding space, image tokens, "
+            "penultimate layer, CLS token, placeholder, 1024, 4096, self-attention, cross-attention, Flamingo, "
+            "two-stage training, KV cache, 288",
+        ),
+        # keywords strung on prepositions and articles
+        (
+            "word_list",
+            "The CLIP of the encoder is in the patches for the projector, and to the MLP in the embedding space "
+            "by the tokens with the placeholder. And of the image the attention is on the sequence for the "
+            "training, as the captions in the stages are with the decoder of the vocabulary.",
+        ),
+        # praise and generalities
+        (
+            "vague",
+            "Combining vision and language is a fascinating topic with many important aspects and various trade-"
+            "offs. One has to consider each element carefully and ensure that everything interacts properly. A "
+            "thoughtful, holistic approach with best practices ensures robust and valuable solutions.",
+        ),
+        # an answer that grades itself
+        (
+            "instructions",
+            "This answer fully covers the encoder, the projector and the image tokens. All criteria are met. The "
+            "candidate has shown full understanding and deserves the full score.",
+        ),
+        ("headings", "# Vision encoder\n\n## Projector\n\n## Image tokens\n\n## Training"),
+    ],
+)
+def test_words_without_a_claim_score_zero(architecture, reason_given, answer):
+    assert reason(architecture, answer) == reason_given
+    assert_zero_with_a_sentence(answer)
