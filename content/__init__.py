@@ -3,6 +3,7 @@
 from content.lint import Grading, Problem, lint_packs
 from content.live import LiveCatalog
 from content.loader import BrokenContent, load_catalog, pack_folders, read_catalog
+from content.samples import load_samples
 from content.schema import (
     Catalog,
     Category,
@@ -15,8 +16,11 @@ from content.schema import (
     Level,
     Line,
     Pack,
+    Quality,
     Question,
+    SampleAnswer,
     Source,
+    Split,
     Tier,
 )
 from content.sheet import show
@@ -37,11 +41,15 @@ __all__ = [
     "LiveCatalog",
     "Pack",
     "Problem",
+    "Quality",
     "Question",
+    "SampleAnswer",
     "Source",
+    "Split",
     "Tier",
     "lint_packs",
     "load_catalog",
+    "load_samples",
     "pack_folders",
     "read_catalog",
     "show",

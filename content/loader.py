@@ -9,6 +9,7 @@ A pack is a folder with `pack.yaml` and one folder a question, named `<id>-<word
     answer.md       the model answer; `<!-- covers: projector, grid -->` begins the part that meets those criteria
     exercise.md     the live exercise's statement
     starter.py      the code that a candidate begins with (form `code` only)
+    samples.yaml    answers of known quality, to measure graders on (optional; see `content.samples`)
 """
 
 import re

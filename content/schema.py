@@ -185,6 +185,38 @@ class Question(Part):
         return "\n\n".join(part.text for part in self.model_answer)
 
 
+class Quality(StrEnum):
+    """What a sample answer was written to be, worst first."""
+
+    GAMING = "gaming"  # an attempt to get points without knowledge
+    WRONG = "wrong"  # fluent, in the right words, and mostly false
+    PARTIAL = "partial"
+    TERSE = "terse"  # few words, and as right as a solid answer
+    SOLID = "solid"
+    STRONG = "strong"
+
+    @property
+    def rank(self) -> int:
+        """Where it stands, from 0; a terse answer stands beside a solid one."""
+        return {"gaming": 0, "wrong": 1, "partial": 2, "terse": 3, "solid": 3, "strong": 4}[self.value]
+
+
+class Split(StrEnum):
+    """What a sample answer may be used for: to develop graders, or only to test them."""
+
+    DEVELOPMENT = "development"
+    TEST = "test"
+
+
+class SampleAnswer(Part):
+    """An answer to a question, for measuring graders; `met` are the criteria it meets, None where nobody has said."""
+
+    quality: Quality
+    split: Split
+    text: Text
+    met: tuple[Slug, ...] | None = None
+
+
 class Pack(Part):
     """A folder of questions with its purpose."""
 

@@ -97,6 +97,47 @@ def train_tiny(
     tiny.train(out, seed=seed, minutes=minutes, steps=steps, processes=processes, resume=resume)
 
 
+@main.command()
+def evaluate(
+    grader: Annotated[
+        str, typer.Option(help="coverage, or llm (by LLM_BASE_URL, LLM_API_KEY and LLM_MODEL, or LLM_GGUF).")
+    ] = "coverage",
+    data: Annotated[
+        Path | None, typer.Option(envvar="VIVALAB_DATA", help="Folder of outside sets; see webapp/feedback/evaluation.")
+    ] = None,
+    only: Annotated[list[str] | None, typer.Option(help="Only the set of this name; may be repeated.")] = None,
+    questions: Annotated[str, typer.Option(help="Only these questions of the pack, such as q01,q05.")] = "",
+    attacks: Annotated[bool, typer.Option(help="Try every attack on every question.")] = True,
+    retest: Annotated[bool, typer.Option(help="Grade every answer a second time.")] = True,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Where the figures go. [DATA_DIR/evaluations/<grader>.json, which the app shows]"),
+    ] = None,
+) -> None:
+    """Measure a grader on labelled answers and attacks; prints tables and keeps the figures for the app's page.
+
+    The sets: the packs' sample answers (development and test), what reviewers decided in this store, and outside sets
+    in a folder. See the page 'How good is this grader?'.
+    """
+    from webapp.evaluate import GraderMissing, run
+    from webapp.settings import Settings
+
+    try:
+        run(
+            Settings(),
+            kind=grader,
+            folder=data,
+            only=only or [],
+            questions=[name for name in questions.split(",") if name],
+            attacks=attacks,
+            retest=retest,
+            out=out,
+        )
+    except GraderMissing as missing:
+        typer.echo(missing, err=True)
+        raise typer.Exit(2) from None
+
+
 @content_commands.command("lint")
 def content_lint() -> None:
     """Check every pack; each problem is a line with file, line and what to do."""

@@ -17,6 +17,7 @@ from webapp.interview import (
     SessionOver,
 )
 from webapp.password import ReviewClosed, TooManyFailures, WrongPassword
+from webapp.review import BadDecision, ReasonMissing
 from webapp.store import NotFound
 
 SORRY = (
@@ -35,6 +36,7 @@ WORDS: dict[type[Exception], str] = {
     NoSuchHint: "There are no more hints for this question.",
     SessionOver: "This session is over. Start another one on the home page.",
     BadPlan: "These questions can't be asked in one session. Choose on the home page.",
+    BadDecision: "These verdicts don't fit this attempt's rubric. Load the page again and decide once more.",
     WrongPassword: "That is not the interviewers' password. Check it and try again.",
     TooManyFailures: "Too many wrong passwords. Wait 15 minutes, then try again.",
     ReviewClosed: "The review is closed: the host has set no INTERVIEWER_PASSWORD.",
@@ -45,6 +47,8 @@ def words(error: Exception) -> str | None:
     """Return the sentence for a known error, None for one that nobody expected."""
     if isinstance(error, BadInput | EngineFailed):
         return str(error)
+    if isinstance(error, ReasonMissing):
+        return f"Nothing was saved yet: say why you decide against the grader on: {error}."
     for kind, sentence in WORDS.items():
         if isinstance(error, kind):
             return sentence

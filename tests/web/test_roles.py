@@ -32,8 +32,9 @@ CANDIDATE_HANDLERS = {
     "take_idea": "nothing of anybody",
     "ask": "refused",
     "stop": "nothing of anybody",
+    "load_grader": "nothing of anybody",
 }
-REVIEW_HANDLERS = {"load_queue", "load_attempt", "load_questions"}
+REVIEW_HANDLERS = {"load_queue", "load_attempt", "decide", "load_questions"}
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ from webapp.feedback.card import GraderCard, describe
 from webapp.feedback.coverage import CoverageGrader
 from webapp.feedback.gate import gate
 from webapp.feedback.grading import UnknownQuestion, grade, grade_with, lint_grading
-from webapp.feedback.measured import Figure
+from webapp.feedback.measured import Figure, load_results
 from webapp.feedback.quote import check_quote
 from webapp.feedback.verdict import (
     CriterionVerdict,
@@ -38,4 +38,5 @@ __all__ = [
     "grade",
     "grade_with",
     "lint_grading",
+    "load_results",
 ]

@@ -1,8 +1,17 @@
 """What the page says about a grader: what it is, what it can't tell, and how often it agrees with people."""
 
+from pathlib import Path
 from typing import NamedTuple
 
-from webapp.feedback.measured import MEASURED, Figure
+from webapp.feedback.measured import Figure, headline, load_results
+
+
+class GraderWords(NamedTuple):
+    """A kind of grader in words: what it is called, what it does, and what it can't tell."""
+
+    name: str
+    is_what: str
+    cannot_tell: str
 
 
 class GraderCard(NamedTuple):
@@ -21,8 +30,8 @@ class GraderCard(NamedTuple):
     figures: tuple[Figure, ...]
 
 
-CARDS = {
-    "coverage": GraderCard(
+WORDS = {
+    "coverage": GraderWords(
         name="Coverage estimate",
         is_what=(
             "Compares your sentences with the rubric's wording by text similarity, on this machine. It estimates which "
@@ -32,11 +41,35 @@ CARDS = {
             "It can't tell a true statement from a false one that uses the same words, it misses points that you put "
             "in words far from the rubric's, and it reads neither code nor diagrams."
         ),
-        figures=MEASURED["coverage"],
+    ),
+    "llm": GraderWords(
+        name="Language-model verdict",
+        is_what=(
+            "A language model read your answer beside the rubric's key points and misconceptions and judged each "
+            "criterion. The quotes were checked to be your own words, and the score was computed from the verdicts."
+        ),
+        cannot_tell=(
+            "It can be wrong about a fact, lenient with fluent prose, and judge the same answer differently another "
+            "time. An interviewer's verdict counts for more."
+        ),
+    ),
+    "scripted": GraderWords(
+        name="Scripted verdict",
+        is_what="Verdicts that were written down beforehand, for tests and demonstrations.",
+        cannot_tell="It can't tell anything: it doesn't read your answer.",
     ),
 }
 
 
-def describe(kind: str) -> GraderCard:
-    """Return the card of a kind of grader; KeyError if there is no such kind."""
-    return CARDS[kind]
+def describe(kind: str, data_dir: Path | None = None) -> GraderCard:
+    """Return the card of a kind of grader.
+
+    Args:
+        kind: The kind.
+        data_dir: Where a host's own measurements lie; None takes the shipped ones only.
+
+    Raises:
+        KeyError: There is no such kind.
+    """
+    words, result = WORDS[kind], load_results(data_dir).get(kind)
+    return GraderCard(*words, figures=headline(result) if result else ())

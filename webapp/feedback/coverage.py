@@ -29,7 +29,7 @@ from webapp.feedback.polarity import contradicted, is_disowned
 from webapp.feedback.text import Prose, Span, prose, sentences, stems, words
 from webapp.feedback.verdict import CriterionVerdict, Findings, Flag, Verdict
 
-# All of these belong to this embedder and are measured by `python -m tests.bench.grading`.
+# All of these belong to this embedder and are measured by `vivalab evaluate`.
 COSINE, LEXICAL = 0.5, 0.5
 WHOLE_ANSWER = 0.5  # what a word counts that stands elsewhere in the answer
 OTHER_CRITERION = 0.25

@@ -6,17 +6,19 @@ import gradio as gr
 
 from webapp import review
 from webapp.pages import questions
-from webapp.pages.frame import REVIEW_LINKS, TIDY, attempt_in, bar, interviewer, page_in_words
-from webapp.pages.verdicts import flag_sentences, gate_sentence, grader_card, segments, verdict_lines
+from webapp.pages.frame import ACTS, REVIEW_LINKS, TIDY, attempt_in, bar, interviewer, page_in_words
+from webapp.pages.verdicts import NAMES, flag_sentences, gate_sentence, grader_card, segments, verdict_lines
 from webapp.pages.view import render, view
 from webapp.pages.wording import count
-from webapp.services import Services
+from webapp.services import Services, now
 from webapp.store import GradeState
 
 STATES = {
     GradeState.PENDING: "being read",
     GradeState.FAILED: "could not be graded",
 }
+
+CHOICES = [("", "Undecided"), *((verdict.value, name) for verdict, (name, _) in NAMES.items())]
 
 
 def review_pages(services: Services) -> gr.Blocks:
@@ -40,14 +42,29 @@ def review_pages(services: Services) -> gr.Blocks:
         gr.Navbar(visible=False)
         bar("/review/attempt", REVIEW_LINKS, may_sign_out=may_sign_out)
         with gr.Column(elem_classes=["page"]):
-            one = view(script=TIDY)
+            notice = view()
+            one = view(script=ACTS)
 
         @page_in_words()
         def load_attempt(request: gr.Request) -> str:
             interviewer(request)
             return render_attempt(review.attempt(services.store, services.catalog, attempt_in(request)))
 
+        @page_in_words(2)
+        def decide(request: gr.Request, event: gr.EventData) -> list[Any]:
+            reviewer_id, attempt_id = interviewer(request), attempt_in(request)
+            review.decide(
+                services.store,
+                services.catalog,
+                attempt_id=attempt_id,
+                reviewer_id=reviewer_id,
+                decisions=decisions(event.fields),
+                now=now(),
+            )
+            return ["", render_attempt(review.attempt(services.store, services.catalog, attempt_id))]
+
         page.load(load_attempt, None, one, queue=False)
+        one.select(decide, None, [notice, one], queue=False)
 
     with pages.route("Questions", questions.PATH, show_in_navbar=False) as page:
         questions.build(page, services)
@@ -93,6 +110,21 @@ def render_attempt(item: review.AttemptReview) -> str:
         state=queue_line(item)["state"],
         gate=gate_sentence(grade),
         flags=flag_sentences(grade),
-        verdicts=verdict_lines(item.criteria),
+        verdicts=[
+            {**shown, "id": line.criterion.id, "decided": line.decided, "decided_reason": line.decided_reason}
+            for shown, line in zip(verdict_lines(item.criteria), item.criteria, strict=True)
+        ],
+        choices=CHOICES,
+        reviewed_at=item.reviewed_at,
         known=item.question.facts if item.question else (),
     )
+
+
+def decisions(fields: Any) -> dict[str, review.Decision]:
+    """Read the page's fields `verdict:<criterion>` and `reason:<criterion>`; anything else is passed over."""
+    texts = {str(name): str(value) for name, value in fields.items()} if isinstance(fields, dict) else {}
+    return {
+        name.removeprefix("verdict:"): review.Decision(value, texts.get(name.replace("verdict:", "reason:", 1), ""))
+        for name, value in texts.items()
+        if name.startswith("verdict:")
+    }

@@ -1,5 +1,17 @@
-"""Review: what interviewers see of submitted attempts."""
+"""Review: what interviewers see of submitted attempts, and what they decide."""
 
 from webapp.review.attempts import AttemptReview, CriterionVerdict, QueueItem, attempt, queue, release
+from webapp.review.decisions import BadDecision, Decision, ReasonMissing, decide
 
-__all__ = ["AttemptReview", "CriterionVerdict", "QueueItem", "attempt", "queue", "release"]
+__all__ = [
+    "AttemptReview",
+    "BadDecision",
+    "CriterionVerdict",
+    "Decision",
+    "QueueItem",
+    "ReasonMissing",
+    "attempt",
+    "decide",
+    "queue",
+    "release",
+]

@@ -5,7 +5,18 @@ from datetime import datetime
 from typing import Any
 
 from content import Catalog, Criterion, Question
-from webapp.store import AttemptRecord, Grade, GradeState, HintTaken, Mode, NotFound, Run, Store, Submitter
+from webapp.store import (
+    AttemptRecord,
+    Grade,
+    GradeState,
+    HintTaken,
+    Mode,
+    NotFound,
+    ReviewedVerdict,
+    Run,
+    Store,
+    Submitter,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +42,10 @@ class QueueItem:
 
 @dataclass(frozen=True, kw_only=True)
 class CriterionVerdict:
-    """A criterion with the grader's verdict on it; `verdict` is None until graded."""
+    """A criterion with the grader's verdict on it, and an interviewer's.
+
+    `verdict` is None until graded, `decided` until an interviewer has decided.
+    """
 
     criterion: Criterion
     verdict: str | None
@@ -39,6 +53,8 @@ class CriterionVerdict:
     start: int | None
     end: int | None
     reason: str
+    decided: str | None
+    decided_reason: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +72,7 @@ class AttemptReview(QueueItem):
     criteria: tuple[CriterionVerdict, ...]
     drafts: int
     runs: tuple[Run, ...]
+    reviewed_at: datetime | None
 
 
 def queue(store: Store, catalog: Catalog, *, limit: int = 200) -> list[QueueItem]:
@@ -69,6 +86,8 @@ def attempt(store: Store, catalog: Catalog, attempt_id: str) -> AttemptReview:
     if record.answer is None:
         raise NotFound(f"attempt {attempt_id}")
     question = catalog.questions.get(record.attempt.question_id)
+    reviews = store.newest_reviews(attempt_id)
+    decided = {decision.criterion: decision for review in reviews for decision in review.verdicts}
     return AttemptReview(
         **_line(catalog, record),
         question=question,
@@ -79,7 +98,10 @@ def attempt(store: Store, catalog: Catalog, attempt_id: str) -> AttemptReview:
         hints=record.attempt.hints,
         grade=record.grade,
         grades=tuple(store.grades(record.answer.id)),
-        criteria=tuple(_verdict(criterion, record.grade) for criterion in question.criteria) if question else (),
+        criteria=tuple(_verdict(criterion, record.grade, decided.get(criterion.id)) for criterion in question.criteria)
+        if question
+        else (),
+        reviewed_at=reviews[-1].created_at if reviews else None,
         drafts=store.count_drafts(attempt_id=attempt_id),
         runs=tuple(store.runs(record.session.user_id, attempt_id)),
     )
@@ -112,7 +134,7 @@ def _line(catalog: Catalog, record: AttemptRecord) -> dict[str, Any]:
     }
 
 
-def _verdict(criterion: Criterion, grade: Grade | None) -> CriterionVerdict:
+def _verdict(criterion: Criterion, grade: Grade | None, decided: ReviewedVerdict | None) -> CriterionVerdict:
     verdict = grade.verdict_on(criterion.id) if grade else {}
     return CriterionVerdict(
         criterion=criterion,
@@ -121,4 +143,6 @@ def _verdict(criterion: Criterion, grade: Grade | None) -> CriterionVerdict:
         start=verdict.get("start"),
         end=verdict.get("end"),
         reason=verdict.get("reason") or "",
+        decided=decided.verdict if decided else None,
+        decided_reason=decided.reason if decided else "",
     )

@@ -289,7 +289,9 @@
   const acts = (element, trigger) =>
     element.addEventListener("click", (event) => {
       const button = event.target.closest("[data-act]");
-      if (button && !button.disabled) trigger("select", { ...button.dataset });
+      if (!button || button.disabled) return;
+      const fields = element.querySelectorAll("[name]");
+      trigger("select", { ...button.dataset, fields: Object.fromEntries([...fields].map((f) => [f.name, f.value])) });
     });
 
   /* Times into the reader's own time zone; on a narrow screen what can be folded is folded. */

@@ -1,7 +1,7 @@
 """The store: SQLite or PostgreSQL behind one object, `Store(url)`."""
 
 from webapp.store.errors import NameTaken, NotFound, StoreNotReady
-from webapp.store.records import AnswerToGrade, AttemptRecord, Grade
+from webapp.store.records import AnswerToGrade, AttemptRecord, Grade, ReviewedAnswer
 from webapp.store.sessions import Held
 from webapp.store.store import Store
 from webapp.store.tables import (
@@ -12,6 +12,7 @@ from webapp.store.tables import (
     HintTaken,
     InterviewSession,
     Mode,
+    ReviewedVerdict,
     Role,
     Run,
     Submitter,
@@ -33,6 +34,8 @@ __all__ = [
     "Mode",
     "NameTaken",
     "NotFound",
+    "ReviewedAnswer",
+    "ReviewedVerdict",
     "Role",
     "Run",
     "Store",

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from webapp.store.tables import Answer, Attempt, GradeState, InterviewSession
+from webapp.store.tables import Answer, Attempt, GradeState, InterviewSession, ReviewedVerdict
 
 
 @dataclass(frozen=True)
@@ -55,3 +55,15 @@ class AttemptRecord:
     attempt: Attempt
     answer: Answer | None
     grade: Grade | None
+
+
+@dataclass(frozen=True)
+class ReviewedAnswer:
+    """An answer with an interviewer's verdicts on it."""
+
+    attempt_id: str
+    question_id: str
+    answer: str
+    reviewer_id: str
+    verdicts: tuple[ReviewedVerdict, ...]
+    created_at: datetime

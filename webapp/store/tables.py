@@ -6,7 +6,7 @@ person wrote: drafts are kept by revision, grades by the time they were asked fo
 
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 from uuid import uuid4
 
 from pydantic import BaseModel, ConfigDict
@@ -197,6 +197,26 @@ class GradeRow(Table, table=True):
     flags: tuple[str, ...] = Field(default=(), sa_type=Shaped(tuple[str, ...]))
     seconds: float | None = None
     graded_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+
+class ReviewedVerdict(BaseModel):
+    """What an interviewer decided on one criterion; `reason` is theirs and may be empty."""
+
+    model_config = ConfigDict(frozen=True)
+
+    criterion: str
+    verdict: Literal["met", "unmet", "cannot_assess"]
+    reason: str = ""
+
+
+class Review(Table, table=True):
+    """An interviewer's verdicts on an attempt; a changed mind is one more row, and the newest counts."""
+
+    id: str = Field(default_factory=new_id, primary_key=True, max_length=32)
+    attempt_id: str = Field(foreign_key="attempt.id", index=True, max_length=32)
+    reviewer_id: str = Field(foreign_key="user.id", max_length=32)
+    verdicts: tuple[ReviewedVerdict, ...] = Field(sa_type=Shaped(tuple[ReviewedVerdict, ...]))
+    created_at: datetime = Field(sa_type=UtcDateTime)
 
 
 class Run(Table, table=True):
