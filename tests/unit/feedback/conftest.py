@@ -24,7 +24,7 @@ def architecture(catalog):
 @pytest.fixture(scope="session")
 def known_answers():
     """Answers by question and by the kind that they were written to be."""
-    text = (Path(__file__).parents[2] / "bench" / "answers.yaml").read_text(encoding="utf-8")
+    text = (Path(__file__).parent / "answers.yaml").read_text(encoding="utf-8")
     return {
         question: {answer["kind"]: answer["text"] for answer in answers}
         for question, answers in yaml.safe_load(text).items()

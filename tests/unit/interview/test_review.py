@@ -35,6 +35,56 @@ def test_the_newest_submission_comes_first(store, catalog, submitted, practice, 
     assert oldest.attempt_id == submitted.attempt_id
 
 
+def decided(store, catalog, submitted, reviewer, at, **verdicts):
+    decisions = {name: review.Decision(*made) for name, made in verdicts.items()}
+    who = {"attempt_id": submitted.attempt_id, "reviewer_id": reviewer}
+    review.decide(store, catalog, **who, decisions=decisions, now=at(minutes=40))
+    return [
+        (line.decided, line.decided_reason) for line in review.attempt(store, catalog, submitted.attempt_id).criteria
+    ]
+
+
+@pytest.fixture
+def graded(store, candidate, submitted):
+    """The submitted attempt, on which the grader found nothing."""
+    answer = store.attempt(user_id=candidate, attempt_id=submitted.attempt_id).answer
+    verdicts = [{"criterion": name, "verdict": "unmet", "quote": "", "reason": ""} for name in ("projector", "grid")]
+    store.save_grade(answer.id, kind="coverage", model="m", version="1", score=0.0, verdicts=verdicts)
+    return submitted
+
+
+def test_an_interviewers_verdict_stands_beside_the_graders(store, catalog, graded, candidate, at):
+    made = decided(store, catalog, graded, candidate, at, projector=("met", "said in the first line"), grid=("unmet",))
+    assert made == [("met", "said in the first line"), ("unmet", "")]
+    seen = review.attempt(store, catalog, graded.attempt_id)
+    assert [line.verdict for line in seen.criteria] == ["unmet", "unmet"]
+    assert seen.reviewed_at == at(minutes=40)
+
+
+def test_a_verdict_against_the_graders_needs_a_reason(store, catalog, graded, candidate, at):
+    with pytest.raises(review.ReasonMissing, match="says projector"):
+        decided(store, catalog, graded, candidate, at, projector=("met", " "), grid=("unmet",))
+    assert store.newest_reviews() == []
+
+
+def test_what_is_left_undecided_stays_undecided(store, catalog, graded, candidate, at):
+    assert decided(store, catalog, graded, candidate, at, projector=("",), grid=("unmet",)) == [
+        (None, ""),
+        ("unmet", ""),
+    ]
+
+
+@pytest.mark.parametrize("wrong", [{"colour": ("met", "x")}, {"grid": ("perhaps", "x")}, {"grid": ("met", "x" * 2001)}])
+def test_a_verdict_that_is_none_or_of_another_rubric_is_refused(store, catalog, graded, candidate, at, wrong):
+    with pytest.raises(review.BadDecision):
+        decided(store, catalog, graded, candidate, at, **wrong)
+
+
+def test_an_attempt_that_is_still_open_takes_no_verdicts(store, catalog, practice, candidate, at):
+    with pytest.raises(NotFound):
+        decided(store, catalog, practice, candidate, at, grid=("met", "x"))
+
+
 def test_a_review_shows_answer_verdicts_facts_and_how_it_came_about(store, catalog, submitted, candidate, at):
     answer = store.attempt(user_id=candidate, attempt_id=submitted.attempt_id).answer
     verdict = {"criterion": "grid", "verdict": "unmet", "quote": "", "reason": "not found"}
