@@ -1,6 +1,7 @@
 """How good is this grader? Every figure that was measured of it, with what the figures can't tell."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 import gradio as gr
@@ -27,6 +28,13 @@ PLAIN = (
     ("totals", "mean_error", "Mean error of the score, in points", "{:+.1f}"),
     ("totals", "mean_absolute_error", "Mean absolute error, in points", "{:.1f}"),
     ("totals", "pearson_within_question", "Correlation within a question (Pearson)", "{:.2f}"),
+)
+
+COLUMNS = (
+    {"key": "kappa", "title": "Kappa", "form": "%.2f"},
+    {"key": "agreement", "title": "Agreement", "form": "%.2f"},
+    {"key": "order", "title": "Rank correlation", "form": "%.2f"},
+    {"key": "error", "title": "Mean error", "form": "%+.0f"},
 )
 
 
@@ -57,12 +65,13 @@ def render_results(results: Mapping[str, Mapping[str, Any]]) -> str:
                 "model": result["grader"]["model"],
                 "version": result["grader"]["version"],
                 "measured_at": result["measured_at"],
-                "sets": [set_lines(measured) for measured in result["sets"]],
+                # what the grader wasn't developed on comes first
+                "sets": [set_lines(measured) for measured in sorted(result["sets"], key=itemgetter("used_in_tuning"))],
                 "families": (result.get("attacks") or {}).get("families", []),
                 "succeeded": succeeded(result),
             }
         )
-    return render("grader", graders=graders)
+    return render("grader", graders=graders, part_columns=part_columns)
 
 
 def set_lines(measured: Mapping[str, Any]) -> dict[str, Any]:
@@ -119,6 +128,11 @@ def part_lines(parts: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
             }
         )
     return lines
+
+
+def part_columns(lines: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
+    """Return the columns of which any line has a figure."""
+    return [column for column in COLUMNS if any(line[column["key"]] is not None for line in lines)]
 
 
 def succeeded(result: Mapping[str, Any]) -> list[Mapping[str, Any]]:
