@@ -71,13 +71,17 @@ def alive() -> dict[str, str]:
 
 @router.api_route("/readyz", methods=["GET", "HEAD"])
 def ready(services: Server) -> JSONResponse:
-    """Say whether people can be served: 200 if the store answers, else 503; the model and the jail stand beside it."""
+    """Say whether people can be served: 200 if the store answers, else 503; model, jail and grader stand beside it."""
     try:
         services.store.check()
     except StoreNotReady as error:
         return JSONResponse({"status": "not ready", "store": str(error)}, 503)
     code = services.jail.status.sentence
-    return JSONResponse({"status": "ready", "store": "ok", "model": services.engine.state, "code": code})
+    health = services.grader.health()
+    grader = {"kind": health.kind, "model": health.model, "state": health.state}
+    return JSONResponse(
+        {"status": "ready", "store": "ok", "model": services.engine.state, "code": code, "grader": grader}
+    )
 
 
 @router.get("/sign-in", response_class=HTMLResponse)

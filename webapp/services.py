@@ -29,6 +29,7 @@ class Services:
     live_catalog: LiveCatalog | None
     engine: EngineLoader
     jail: Jail
+    grader: feedback.HostGrader
     worker: feedback.Worker
     gatekeeper: Gatekeeper
 
@@ -39,7 +40,8 @@ class Services:
         store = Store(settings.store_url)
         store.migrate()
         live = LiveCatalog() if settings.reload_content else None
-        worker = feedback.Worker(store, grade=live_grade(live)) if live else feedback.Worker(store)
+        grader = feedback.HostGrader(settings)
+        worker = feedback.Worker(store, grade=stored_grading(store, grader, live), threads=grader.threads)
         worker.every(SETTLE_SECONDS, lambda: settle(store, worker))
         password = settings.interviewer_password
         return cls(
@@ -48,6 +50,7 @@ class Services:
             live_catalog=live,
             engine=EngineLoader(settings),
             jail=Jail(settings),
+            grader=grader,
             worker=worker,
             gatekeeper=Gatekeeper(password.get_secret_value() if password else None, key=settings.cookie_key()),
         )
@@ -79,6 +82,7 @@ class Services:
 
     def start(self) -> None:
         """Start the background work: grading, deadlines, and loading the model."""
+        self.grader.start()
         self.worker.start()
         self.engine.start()
 
@@ -86,6 +90,7 @@ class Services:
         """Stop the background work, end every run of code and let the store go."""
         self.worker.stop()
         self.jail.close()
+        self.grader.close()
         self.store.dispose()
 
 
@@ -95,7 +100,15 @@ def settle(store: Store, worker: feedback.Worker) -> None:
         worker.wake()
 
 
-def live_grade(live: LiveCatalog) -> Callable[[str, str], feedback.Feedback]:
-    """Return what grades an answer by the rubric as it is on disk now."""
-    grader = feedback.CoverageGrader()
-    return lambda question_id, answer: feedback.grade_with(grader, live.current().questions[question_id], answer)
+def stored_grading(
+    store: Store, grader: feedback.HostGrader, live: LiveCatalog | None
+) -> Callable[[str, str, feedback.Progress], feedback.Feedback]:
+    """Return what grades an answer by the rubric as it is now, and keeps a language model's calls in the store."""
+
+    def grade(question_id: str, answer: str, progress: feedback.Progress) -> feedback.Feedback:
+        catalog = live.current() if live else load_catalog()
+        if question_id not in catalog.questions:
+            raise feedback.UnknownQuestion(question_id)
+        return feedback.grade_with(grader.grader(store, progress), catalog.questions[question_id], answer)
+
+    return grade

@@ -12,6 +12,7 @@ from platformdirs import user_data_path
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from sandbox import SandboxSettings
+from webapp.feedback import LlmSettings
 
 
 class AuthMode(StrEnum):
@@ -20,7 +21,7 @@ class AuthMode(StrEnum):
     LOCAL = "local"
 
 
-class Settings(SandboxSettings):
+class Settings(LlmSettings, SandboxSettings):
     """Read from the environment, then from `.env`; a wrong value stops the start and names its variable."""
 
     data_dir: Path = Field(

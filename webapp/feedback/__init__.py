@@ -3,9 +3,22 @@
 from webapp.feedback.card import GraderCard, describe
 from webapp.feedback.coverage import CoverageGrader
 from webapp.feedback.gate import gate
-from webapp.feedback.grading import UnknownQuestion, grade, grade_with, lint_grading
+from webapp.feedback.grading import UnknownQuestion, estimate, grade, grade_with, lint_grading
+from webapp.feedback.host import Health, HostGrader
+from webapp.feedback.llm import (
+    Client,
+    Endpoint,
+    EndpointRefuses,
+    GraderAway,
+    LlmGrader,
+    LlmSettings,
+    MemoryLog,
+    NotPublic,
+    Progress,
+)
 from webapp.feedback.measured import Figure, load_results
 from webapp.feedback.quote import check_quote
+from webapp.feedback.scripted import ScriptedGrader, ScriptOver
 from webapp.feedback.verdict import (
     CriterionVerdict,
     Feedback,
@@ -16,27 +29,42 @@ from webapp.feedback.verdict import (
     GraderName,
     Verdict,
 )
-from webapp.feedback.worker import Worker
+from webapp.feedback.worker import Worker, save_feedback
 
 __all__ = [
+    "Client",
     "CoverageGrader",
     "CriterionVerdict",
+    "Endpoint",
+    "EndpointRefuses",
     "Feedback",
     "Figure",
     "Findings",
     "Flag",
     "Gate",
     "Grader",
+    "GraderAway",
     "GraderCard",
     "GraderName",
+    "Health",
+    "HostGrader",
+    "LlmGrader",
+    "LlmSettings",
+    "MemoryLog",
+    "NotPublic",
+    "Progress",
+    "ScriptOver",
+    "ScriptedGrader",
     "UnknownQuestion",
     "Verdict",
     "Worker",
     "check_quote",
     "describe",
+    "estimate",
     "gate",
     "grade",
     "grade_with",
     "lint_grading",
     "load_results",
+    "save_feedback",
 ]

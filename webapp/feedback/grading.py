@@ -3,8 +3,10 @@
 from functools import cache
 
 from content import Grading, Question, load_catalog
-from webapp.feedback.coverage import CoverageGrader
 from webapp.feedback.gate import gate
+from webapp.feedback.host import HostGrader, coverage_grader
+from webapp.feedback.llm import LlmSettings, Progress
+from webapp.feedback.llm.grader import unwatched
 from webapp.feedback.verdict import Feedback, Grader, Verdict, gated, settle
 
 
@@ -16,22 +18,23 @@ class UnknownQuestion(KeyError):
 
 
 @cache
-def coverage_grader() -> CoverageGrader:
-    """Return the process's coverage grader."""
-    return CoverageGrader()
+def default_host() -> HostGrader:
+    """Return the grader that the environment names."""
+    return HostGrader(LlmSettings())
 
 
-def grade(question_id: str, answer: str) -> Feedback:
-    """Return the feedback on an answer to one of the catalog's questions.
+def grade(question_id: str, answer: str, progress: Progress = unwatched) -> Feedback:
+    """Return the feedback on an answer to one of the catalog's questions, by the grader that the environment names.
 
     Raises:
         UnknownQuestion: There is no question of that id.
+        GraderAway: A language model is to grade, and doesn't answer now.
     """
     try:
         question = load_catalog().questions[question_id]
     except KeyError:
         raise UnknownQuestion(question_id) from None
-    return grade_with(coverage_grader(), question, answer)
+    return grade_with(default_host().grader(progress=progress), question, answer)
 
 
 def grade_with(grader: Grader, question: Question, answer: str) -> Feedback:
@@ -42,8 +45,13 @@ def grade_with(grader: Grader, question: Question, answer: str) -> Feedback:
     return settle(question, grader, grader.grade(question, answer), answer)
 
 
+def estimate(question: Question, answer: str) -> Feedback:
+    """Return the coverage grader's feedback, whichever grader the host has."""
+    return grade_with(coverage_grader(), question, answer)
+
+
 def lint_grading(question: Question, answer: str) -> Grading:
     """Return what the coverage grader makes of a model answer, as the packs' lint asks for it."""
-    found = grade_with(coverage_grader(), question, answer)
+    found = estimate(question, answer)
     met = frozenset(verdict.criterion for verdict in found.verdicts if verdict.verdict is Verdict.MET)
     return Grading(found.gate.sentence if found.gate else None, met)

@@ -27,21 +27,25 @@ class CriterionVerdict:
 
     Attributes:
         criterion: The criterion's id.
-        verdict: What was found.
+        verdict: What was found; None if it could not be graded, for the reason that stands there.
         quote: The answer's own words that the verdict rests on, None if there are none.
         reason: A sentence for the candidate.
         start: Where the quote begins in the answer, in characters; None without a quote.
         end: Where the quote ends, exclusive; None without a quote.
         coverage: How close the answer comes to the criterion, 0 to 1, from graders that estimate it.
+        advice: A sentence about what to add or correct, from graders that give one.
+        uncertain: Whether two readings of the same grader differ.
     """
 
     criterion: str
-    verdict: Verdict
+    verdict: Verdict | None
     quote: str | None
     reason: str
     start: int | None = None
     end: int | None = None
     coverage: float | None = None
+    advice: str | None = None
+    uncertain: bool = False
 
 
 class Gate(NamedTuple):
@@ -69,6 +73,7 @@ class Flag(StrEnum):
     COPIES_RUBRIC = "copies_rubric"
     INSTRUCTIONS = "instructions"
     VERY_SHORT = "very_short"
+    UNCERTAIN = "uncertain"
 
     @property
     def sentence(self) -> str:
@@ -88,6 +93,7 @@ FLAG_SENTENCES = {
     Flag.COPIES_RUBRIC: "A passage is nearly the rubric's own wording.",
     Flag.INSTRUCTIONS: "A passage speaks of its own grading; it was left out and not followed.",
     Flag.VERY_SHORT: "The answer has fewer than three words, so the estimate rests on little.",
+    Flag.UNCERTAIN: "Two readings of the same model differ on a criterion; it earns nothing until a person has looked.",
 }
 
 
@@ -99,11 +105,19 @@ class GraderName(NamedTuple):
     version: str
 
 
+class UsedCall(NamedTuple):
+    """A call of a language model that a grade rests on; `cached` if it was made and paid for before."""
+
+    call_id: str
+    cached: bool
+
+
 class Findings(NamedTuple):
-    """What a grader returns: a verdict for each criterion, and flags."""
+    """What a grader returns: a verdict for each criterion, flags, and the calls that they rest on."""
 
     verdicts: tuple[CriterionVerdict, ...]
     flags: tuple[Flag, ...] = ()
+    calls: tuple[UsedCall, ...] = ()
 
 
 class Grader(Protocol):
@@ -131,13 +145,15 @@ class Feedback:
 
     Attributes:
         question: The question's id.
-        score: 0 to 100, the weight of the criteria that are met; None if the answer could not be graded.
+        score: 0 to 100, the weight of the criteria that are met; None if the answer, or any of its criteria, could not
+            be graded.
         unclear: The weight, on the same scale, of the criteria that could not be assessed: the score lies between
             `score` and `score + unclear`.
         grader: Which grader it was.
         verdicts: One for each criterion, in the rubric's order.
         gate: Why no grader saw the answer, None if one did.
         flags: What a reader should know.
+        calls: The calls of a language model that the verdicts rest on.
     """
 
     question: str
@@ -147,13 +163,15 @@ class Feedback:
     verdicts: tuple[CriterionVerdict, ...]
     gate: Gate | None = None
     flags: tuple[Flag, ...] = ()
+    calls: tuple[UsedCall, ...] = ()
 
 
 def settle(question: Question, grader: Grader, findings: Findings, answer: str) -> Feedback:
     """Check a grader's findings against the answer and compute the score.
 
     A `met` whose quote isn't in the answer becomes `cannot_assess`, and so does a criterion that the grader left out.
-    Verdicts on criteria that the question doesn't have are dropped.
+    Verdicts on criteria that the question doesn't have are dropped. A criterion that was not graded leaves the answer
+    without a score: counting it as missed would take points that nobody has judged.
     """
     given = {verdict.criterion: verdict for verdict in reversed(findings.verdicts)}
     verdicts = tuple(
@@ -162,13 +180,15 @@ def settle(question: Question, grader: Grader, findings: Findings, answer: str) 
         else CriterionVerdict(criterion.id, Verdict.CANNOT_ASSESS, None, "The grader gave no verdict.")
         for criterion in question.criteria
     )
+    graded = all(verdict.verdict is not None for verdict in verdicts)
     return Feedback(
         question=question.id,
-        score=_share(question, verdicts, Verdict.MET),
+        score=_share(question, verdicts, Verdict.MET) if graded else None,
         unclear=_share(question, verdicts, Verdict.CANNOT_ASSESS),
         grader=GraderName(grader.kind, grader.model, grader.version),
         verdicts=verdicts,
         flags=findings.flags,
+        calls=findings.calls,
     )
 
 

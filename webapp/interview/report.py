@@ -119,4 +119,6 @@ def _criterion(criterion: Criterion, grade: Grade | None) -> CriterionReport:
         start=verdict.get("start"),
         end=verdict.get("end"),
         reason=verdict.get("reason") or "",
+        advice=verdict.get("advice") or "",
+        uncertain=bool(verdict.get("uncertain")),
     )

@@ -148,6 +148,8 @@ class CriterionReport:
     start: int | None
     end: int | None
     reason: str
+    advice: str
+    uncertain: bool
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import gradio as gr
 
 from content import Question
-from webapp import interview
+from webapp import feedback, interview
 from webapp.pages.frame import ACTS, candidate, candidate_bar, in_words, page_in_words
 from webapp.pages.view import render, view
 from webapp.services import Services, now
@@ -71,6 +71,7 @@ def render_home(home: interview.HomeView, questions: Sequence[Question]) -> str:
                 "when": attempt.submitted_at,
                 "used": attempt.seconds_used,
                 "score": past_score(attempt),
+                "grader": feedback.describe(attempt.grader_kind).name.lower() if attempt.grader_kind else "",
                 "href": f"/report?attempt={attempt.attempt_id}",
             }
             for attempt in home.past

@@ -10,13 +10,13 @@ from webapp.pages.frame import TIDY, attempt_in, candidate, candidate_bar, page_
 from webapp.pages.room import FORMULAS
 from webapp.pages.verdicts import flag_sentences, gate_sentence, grader_card, segments, verdict_lines
 from webapp.pages.view import render, view
-from webapp.pages.wording import count
+from webapp.pages.wording import count, moment
 from webapp.services import Services, now
+from webapp.store import Grade
 
 PATH = "report"
-ASK_AGAIN_SECONDS = 1.5
+ASK_AGAIN_SECONDS = 2.0
 STATES = {
-    interview.FeedbackState.WAITING: "Your answer is stored and is being read. This page shows the result by itself.",
     interview.FeedbackState.FAILED: "Your answer is stored, but it could not be graded. It has no score; the host can "
     "have it graded again.",
     interview.FeedbackState.NOT_RELEASED: "This was an assessment. An interviewer releases its feedback.",
@@ -46,7 +46,7 @@ def build(page: gr.Blocks, services: Services) -> None:
         question = services.catalog.questions.get(report.question_id)
         waiting = report.state is interview.FeedbackState.WAITING
         return [
-            render_report(report, question, runs),
+            render_report(report, question, runs, meanwhile(services, report, question) if waiting else ""),
             gr.update(visible=report.model_answer is not None),
             report.model_answer or "",
             gr.update(visible=bool(report.answer)),
@@ -59,7 +59,34 @@ def build(page: gr.Blocks, services: Services) -> None:
     timer.tick(load, None, values, queue=False)
 
 
-def render_report(report: interview.ReportView, question: Question | None, runs: int) -> str:
+def meanwhile(services: Services, report: interview.ReportView, question: Question | None) -> str:
+    """Return what the embedded estimate makes of an answer that a language model is still to read."""
+    if services.grader.kind == feedback.CoverageGrader.kind or question is None:
+        return ""
+    estimate = feedback.estimate(question, report.answer)
+    if estimate.gate:
+        return ""
+    met = sum(verdict.verdict is feedback.Verdict.MET for verdict in estimate.verdicts)
+    return (
+        f"Meanwhile, the embedded coverage estimate finds {met} of {len(question.criteria)} key points. It is another "
+        "kind of grader; its figure is not kept and can't be compared with the model's."
+    )
+
+
+def waiting_sentence(grade: Grade | None) -> str:
+    """Return how far the reading of a stored answer is."""
+    if grade and grade.error:
+        return (
+            "Your answer is stored. The grader could not be asked just now, so the answer waits and is tried again by "
+            f"itself, at the latest at {moment(grade.due_at)}. It gets no score until it is read."
+        )
+    if grade and grade.criteria_count:
+        read = f"{grade.criteria_read} of {grade.criteria_count} criteria read"
+        return f"Your answer is stored and is being read: {read}. This page shows the result by itself."
+    return "Your answer is stored and is being read. This page shows the result by itself."
+
+
+def render_report(report: interview.ReportView, question: Question | None, runs: int, meanwhile: str = "") -> str:
     """Return the page's HTML."""
     grade = report.grade if report.state is interview.FeedbackState.GRADED else None
     card = grader_card(grade.kind) if grade and grade.kind else None
@@ -76,7 +103,11 @@ def render_report(report: interview.ReportView, question: Question | None, runs:
             *([count(runs, "sandbox run")] if runs else []),
         ],
         points=points(report, question, card) if grade and question else None,
-        waiting=STATES.get(report.state),
+        waiting=waiting_sentence(report.grade)
+        if report.state is interview.FeedbackState.WAITING
+        else STATES.get(report.state),
+        progress=reading_progress(report.grade) if report.state is interview.FeedbackState.WAITING else None,
+        meanwhile=meanwhile,
         gate=gate_sentence(grade),
         flags=flag_sentences(grade),
         tiers=tiers(report, question) if grade and question and grade.score is not None else [],
@@ -86,11 +117,21 @@ def render_report(report: interview.ReportView, question: Question | None, runs:
     )
 
 
+def reading_progress(grade: Grade | None) -> dict[str, int] | None:
+    """Return how many of how many criteria are read, None where that isn't known."""
+    if grade is None or not grade.criteria_count or grade.error:
+        return None
+    return {"read": grade.criteria_read or 0, "count": grade.criteria_count}
+
+
 def points(report: interview.ReportView, question: Question, card: dict[str, Any] | None) -> dict[str, Any]:
     """Return how many of the criteria were found, and the words that stand with the figure."""
     met = [line for line in report.criteria if line.verdict == feedback.Verdict.MET]
     words = f"{card['name'] if card else 'Score'}, not a grade."
-    if report.score is None:
+    ungraded = [line for line in report.criteria if line.verdict is None]
+    if report.score is None and ungraded and len(ungraded) < len(report.criteria):
+        words += f" {count(len(ungraded), 'criterion', 'criteria')} could not be graded, so there is no score."
+    elif report.score is None:
         words += " This answer could not be assessed."
     else:
         words += f" Weighted {report.score:.0f} of 100"

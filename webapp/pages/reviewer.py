@@ -34,7 +34,7 @@ def review_pages(services: Services) -> gr.Blocks:
         def load_queue(request: gr.Request) -> str:
             interviewer(request)
             items = review.queue(services.store, services.catalog)
-            return render("queue", items=[queue_line(item) for item in items])
+            return render("queue", items=[queue_line(item) for item in items], grader=services.grader.health())
 
         pages.load(load_queue, None, shown, queue=False)
 
@@ -75,7 +75,8 @@ def queue_line(item: review.QueueItem) -> dict[str, Any]:
     """Return one line of the list."""
     state = STATES.get(item.state)
     if state is None:
-        state = "not assessable" if item.score is None else f"{item.grader_kind} estimate {item.score:.0f} of 100"
+        name = grader_card(item.grader_kind)["name"].lower() if item.grader_kind else "grade"
+        state = "not assessable" if item.score is None else f"{name} {item.score:.0f} of 100"
     return {
         "id": item.question_id,
         "title": item.title,
@@ -83,6 +84,9 @@ def queue_line(item: review.QueueItem) -> dict[str, Any]:
         "when": item.submitted_at,
         "used": item.seconds_used,
         "state": state,
+        "alarm": f"look first: two readings differ on {count(item.uncertain, 'criterion', 'criteria')}"
+        if item.uncertain
+        else "",
         "href": f"/review/attempt?attempt={item.attempt_id}",
     }
 

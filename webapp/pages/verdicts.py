@@ -42,12 +42,22 @@ class Line(Protocol):
     def reason(self) -> str:
         """Why."""
 
+    @property
+    def advice(self) -> str:
+        """What to add or correct."""
+
+    @property
+    def uncertain(self) -> bool:
+        """Whether two readings differ."""
+
 
 def verdict_lines(lines: Iterable[Line], *, probe_when_missed: bool = False) -> list[dict[str, Any]]:
     """Return the lines of a table of verdicts; with `probe_when_missed`, met criteria show no probe."""
     shown = []
     for line in lines:
         name, tone = NAMES[feedback.Verdict(line.verdict)] if line.verdict else ("Not graded", "dim")
+        if line.uncertain:
+            name = "Uncertain"
         is_met = line.verdict == feedback.Verdict.MET
         shown.append(
             {
@@ -58,6 +68,7 @@ def verdict_lines(lines: Iterable[Line], *, probe_when_missed: bool = False) -> 
                 "weight": line.criterion.weight,
                 "quote": line.quote,
                 "reason": "" if is_met else line.reason,
+                "advice": line.advice,
                 "probe": "" if probe_when_missed and is_met else line.criterion.probe,
             }
         )

@@ -23,9 +23,9 @@ def milliseconds(when: datetime) -> int:
     return round(when.timestamp() * 1000)
 
 
-def count(number: int, thing: str) -> str:
-    """Return a number with its noun: 1 hint, 2 hints."""
-    return f"{number} {thing}{'' if number == 1 else 's'}"
+def count(number: int, thing: str, things: str = "") -> str:
+    """Return a number with its noun: 1 hint, 2 hints; `things` is the plural where it isn't made with an s."""
+    return f"{number} {thing if number == 1 else things or thing + 's'}"
 
 
 def shape(dimensions: tuple[int, ...] | list[int]) -> str:

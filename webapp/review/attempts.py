@@ -21,7 +21,10 @@ from webapp.store import (
 
 @dataclass(frozen=True, kw_only=True)
 class QueueItem:
-    """One line of the queue; `candidate` is short for the candidate's id. `score` is the grader's, before hints."""
+    """One line of the queue; `candidate` is short for the candidate's id. `score` is the grader's, before hints.
+
+    `uncertain` counts the criteria on which two readings of a grader differ.
+    """
 
     attempt_id: str
     session_id: str
@@ -37,6 +40,7 @@ class QueueItem:
     state: GradeState
     score: float | None
     grader_kind: str | None
+    uncertain: int
     released: bool
 
 
@@ -55,6 +59,8 @@ class CriterionVerdict:
     reason: str
     decided: str | None
     decided_reason: str
+    advice: str
+    uncertain: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,8 +82,9 @@ class AttemptReview(QueueItem):
 
 
 def queue(store: Store, catalog: Catalog, *, limit: int = 200) -> list[QueueItem]:
-    """Return the submitted attempts, newest first."""
-    return [QueueItem(**_line(catalog, record)) for record in store.submitted_attempts(limit=limit)]
+    """Return the submitted attempts: first those on which a grader's readings differ, then newest first."""
+    items = [QueueItem(**_line(catalog, record)) for record in store.submitted_attempts(limit=limit)]
+    return sorted(items, key=lambda item: not item.uncertain)
 
 
 def attempt(store: Store, catalog: Catalog, attempt_id: str) -> AttemptReview:
@@ -130,6 +137,7 @@ def _line(catalog: Catalog, record: AttemptRecord) -> dict[str, Any]:
         "state": grade.state if grade else GradeState.PENDING,
         "score": grade.score if grade else None,
         "grader_kind": grade.kind if grade else None,
+        "uncertain": sum(bool(verdict.get("uncertain")) for verdict in grade.verdicts) if grade else 0,
         "released": session.released_at is not None,
     }
 
@@ -145,4 +153,6 @@ def _verdict(criterion: Criterion, grade: Grade | None, decided: ReviewedVerdict
         reason=verdict.get("reason") or "",
         decided=decided.verdict if decided else None,
         decided_reason=decided.reason if decided else "",
+        advice=verdict.get("advice") or "",
+        uncertain=bool(verdict.get("uncertain")),
     )

@@ -1,13 +1,14 @@
 """The store: SQLite or PostgreSQL behind one object, `Store(url)`."""
 
 from webapp.store.errors import NameTaken, NotFound, StoreNotReady
-from webapp.store.records import AnswerToGrade, AttemptRecord, Grade, ReviewedAnswer
+from webapp.store.records import AnswerToGrade, AttemptRecord, CallOfGrade, Grade, ReviewedAnswer
 from webapp.store.sessions import Held
 from webapp.store.store import Store
 from webapp.store.tables import (
     Answer,
     Attempt,
     Draft,
+    GraderCall,
     GradeState,
     HintTaken,
     InterviewSession,
@@ -25,9 +26,11 @@ __all__ = [
     "AnswerToGrade",
     "Attempt",
     "AttemptRecord",
+    "CallOfGrade",
     "Draft",
     "Grade",
     "GradeState",
+    "GraderCall",
     "Held",
     "HintTaken",
     "InterviewSession",

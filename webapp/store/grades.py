@@ -9,7 +9,7 @@ from sqlmodel import Session, col, select
 from webapp.store.database import Database
 from webapp.store.errors import NotFound
 from webapp.store.records import AnswerToGrade, Grade
-from webapp.store.tables import Answer, Attempt, GradeRow, GradeState, utc_now
+from webapp.store.tables import Answer, Attempt, GradeCall, GradeRow, GradeState, utc_now
 
 
 class Grades(Database):
@@ -46,25 +46,66 @@ class Grades(Database):
         gate: Mapping[str, Any] | None = None,
         flags: Sequence[str] = (),
         seconds: float | None = None,
+        calls: Sequence[tuple[str, bool]] = (),
+        beside_queue: bool = False,
         now: datetime | None = None,
     ) -> Grade:
         """Keep a grader's result: it ends the grading that was asked for, or else is one more.
 
         A grader that can't tell gives the score None; the answer is graded all the same.
 
+        Args:
+            answer_id: The answer.
+            kind: The grader's kind.
+            model: The model behind it.
+            version: The grader's version.
+            score: 0 to 100, or None.
+            verdicts: One for each criterion.
+            gate: Why no grader saw the answer.
+            flags: What a reader should know.
+            seconds: How long it took.
+            calls: The ids of the calls that it rests on, each with whether it had been paid for before.
+            beside_queue: Whether this is one more in any case, and what waits in the queue goes on waiting.
+            now: The present moment.
+
         Raises:
             NotFound: There is no such answer.
         """
         now = now or utc_now()
         with self._writing() as database:
-            row = _pending_of(database, answer_id) or GradeRow(answer_id=answer_id, created_at=now, due_at=now)
+            waiting = _pending_of(database, answer_id)
+            row = waiting if waiting and not beside_queue else GradeRow(answer_id=answer_id, created_at=now, due_at=now)
             row.state, row.graded_at, row.error = GradeState.GRADED, now, None
             row.kind, row.model, row.version = kind, model, version
             row.score, row.seconds = score, seconds
             row.verdicts, row.flags = tuple(dict(verdict) for verdict in verdicts), tuple(flags)
             row.gate = None if gate is None else dict(gate)
             database.add(row)
+            database.flush()
+            # a reply that was asked for twice within one grading is one call
+            database.add_all(
+                GradeCall(grade_id=row.id, call_id=call, cached=cached)
+                for call, cached in dict(reversed(calls)).items()
+            )
         return grade_of(row)
+
+    def save_progress(self, answer_id: str, *, read: int, count: int) -> None:
+        """Note how many of how many criteria of an answer are read."""
+        with self._writing() as database:
+            for row in database.exec(_pending_rows([answer_id])):
+                row.criteria_read, row.criteria_count = read, count
+
+    def extend_claims(self, answer_ids: Sequence[str], *, until: datetime) -> None:
+        """Hold claimed answers for longer; a grading can take more than a lease."""
+        with self._writing() as database:
+            for row in database.exec(_pending_rows(answer_ids)):
+                row.due_at = until
+
+    def give_back(self, answer_id: str, *, now: datetime) -> None:
+        """Let go of a claimed answer, ungraded, so that the next worker needn't wait for the lease."""
+        with self._writing() as database:
+            for row in database.exec(_pending_rows([answer_id])):
+                row.due_at, row.tries = now, max(0, row.tries - 1)
 
     def save_grade_failure(self, answer_id: str, *, error: str, retry_at: datetime | None) -> None:
         """Note why a grading failed; it is due again at `retry_at`, or given up when that is None.
@@ -112,9 +153,11 @@ def graded_or_newest(grades: Sequence[Grade]) -> Grade | None:
 def grade_of(row: GradeRow) -> Grade:
     """Return a row as a plain record."""
     return Grade(
+        id=row.id,
         answer_id=row.answer_id,
         state=row.state,
         created_at=row.created_at,
+        due_at=row.due_at,
         kind=row.kind,
         model=row.model,
         version=row.version,
@@ -126,7 +169,13 @@ def grade_of(row: GradeRow) -> Grade:
         graded_at=row.graded_at,
         tries=row.tries,
         error=row.error,
+        criteria_read=row.criteria_read,
+        criteria_count=row.criteria_count,
     )
+
+
+def _pending_rows(answer_ids: Sequence[str]) -> Any:
+    return select(GradeRow).where(col(GradeRow.answer_id).in_(answer_ids), GradeRow.state == GradeState.PENDING)
 
 
 def _pending() -> Any:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from webapp.store.tables import Answer, Attempt, GradeState, InterviewSession, ReviewedVerdict
+from webapp.store.tables import Answer, Attempt, GraderCall, GradeState, InterviewSession, ReviewedVerdict
 
 
 @dataclass(frozen=True)
@@ -24,12 +24,15 @@ class Grade:
     """One grading of an answer.
 
     `score` is 0 to 100, None until graded and where the grader can't tell. Each verdict is a mapping with `criterion`,
-    `verdict`, `quote`, `start`, `end` (characters of the answer) and `reason`. `error` says why the last try failed.
+    `verdict`, `quote`, `start`, `end` (characters of the answer) and `reason`. `error` says why the last try failed,
+    and while pending `due_at` when the next is due. `criteria_read` of `criteria_count` says how far a grader is.
     """
 
+    id: str
     answer_id: str
     state: GradeState
     created_at: datetime
+    due_at: datetime
     kind: str | None
     model: str | None
     version: str | None
@@ -41,10 +44,20 @@ class Grade:
     graded_at: datetime | None
     tries: int
     error: str | None
+    criteria_read: int | None
+    criteria_count: int | None
 
     def verdict_on(self, criterion_id: str) -> Mapping[str, Any]:
         """Return the verdict on a criterion; empty if there is none."""
         return next((verdict for verdict in self.verdicts if verdict.get("criterion") == criterion_id), {})
+
+
+@dataclass(frozen=True)
+class CallOfGrade:
+    """A call that a grade rests on; `cached` if it had been made, and paid, for an earlier one."""
+
+    call: GraderCall
+    cached: bool
 
 
 @dataclass(frozen=True)

@@ -176,7 +176,10 @@ class Answer(Table, table=True):
 
 
 class GradeRow(Table, table=True):
-    """One grading of an answer, asked for at `created_at`; while pending, a worker may take it from `due_at` on."""
+    """One grading of an answer, asked for at `created_at`; while pending, a worker may take it from `due_at` on.
+
+    `criteria_read` of `criteria_count` says how far a grader is, where it reads one after the other.
+    """
 
     __tablename__ = "grade"
     __table_args__ = (Index(None, "state", "due_at"),)
@@ -197,6 +200,42 @@ class GradeRow(Table, table=True):
     flags: tuple[str, ...] = Field(default=(), sa_type=Shaped(tuple[str, ...]))
     seconds: float | None = None
     graded_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    criteria_read: int | None = None
+    criteria_count: int | None = None
+
+
+class GraderCall(Table, table=True):
+    """One call of a language model: what was asked, what came back, and what it cost.
+
+    Calls of one `key` ask the same of the same model. `error` says why the reply could not be used, None if it could.
+    """
+
+    __tablename__ = "grader_call"
+
+    id: str = Field(default_factory=new_id, primary_key=True, max_length=32)
+    key: str = Field(index=True, max_length=64)
+    host: str = Field(max_length=200)
+    model: str = Field(max_length=200)
+    messages: tuple[dict[str, str], ...] = Field(sa_type=Shaped(tuple[dict[str, str], ...]))
+    reply: str = Field(sa_type=Text)
+    form: str = Field(max_length=16)
+    finish_reason: str = Field(max_length=40)
+    tokens_in: int | None = None
+    tokens_out: int | None = None
+    cost: float | None = None
+    seconds: float
+    error: str | None = Field(default=None, sa_type=Text)
+    created_at: datetime = Field(default_factory=utc_now, sa_type=UtcDateTime)
+
+
+class GradeCall(Table, table=True):
+    """That a grade rests on a call; `cached` if the call had been made, and paid, for an earlier one."""
+
+    __tablename__ = "grade_call"
+
+    grade_id: str = Field(foreign_key="grade.id", primary_key=True, max_length=32)
+    call_id: str = Field(foreign_key="grader_call.id", primary_key=True, max_length=32)
+    cached: bool
 
 
 class ReviewedVerdict(BaseModel):

@@ -7,6 +7,8 @@ import pytest
 import yaml
 
 from content import load_catalog
+from tests.unit.feedback.endpoint import serving
+from webapp.feedback import Client, LlmGrader
 from webapp.store import Mode, Store, Submitter
 
 
@@ -75,3 +77,24 @@ def submit(store, clock):
             return held.submit(text=text, at=now, by=Submitter.CANDIDATE).id
 
     return submit
+
+
+@pytest.fixture
+def endpoint():
+    """An OpenAI-compatible endpoint on a real socket."""
+    with serving() as fake:
+        yield fake
+
+
+@pytest.fixture
+def llm(endpoint):
+    """Make llm graders of that endpoint."""
+    clients = []
+
+    def llm(*, client_options=None, **options):
+        clients.append(Client(endpoint.as_endpoint(**(client_options or {}))))
+        return LlmGrader(clients[-1], **options)
+
+    yield llm
+    for client in clients:
+        client.close()

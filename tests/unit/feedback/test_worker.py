@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from webapp.feedback import Worker, grade
+from webapp.feedback import GraderAway, Worker, grade, grade_with
 from webapp.store import GradeState
 
 ANSWER = "CLIP encodes the image into 576 patch features, and an MLP projects them into the embedding space of the LLM."
@@ -122,7 +122,7 @@ def test_a_failure_is_tried_again_after_longer_and_longer_pauses(store, submit, 
 
 
 def test_one_bad_answer_does_not_hold_up_the_others(store, submit, clock):
-    def grades_all_but_the_first(question_id, text):
+    def grades_all_but_the_first(question_id, text, _):
         return fails() if text == "first" else grade(question_id, text)
 
     bad, good = submit("first"), submit(ANSWER)
@@ -145,7 +145,7 @@ def test_grading_again_keeps_the_old_grade(store, submit, worker, clock):
 def test_the_thread_grades_when_it_is_woken(store, submit):
     graded = threading.Event()
 
-    def grades(question_id, text):
+    def grades(question_id, text, _):
         graded.set()
         return grade(question_id, text)
 
@@ -160,7 +160,7 @@ def test_the_thread_grades_when_it_is_woken(store, submit):
     assert store.ungraded_answers() == []
 
 
-def test_periodic_jobs_run_on_the_workers_thread_and_survive_errors(store):
+def test_periodic_jobs_run_beside_the_grading_and_survive_errors(store):
     ran = threading.Semaphore(0)
     names = set()
 
@@ -176,7 +176,7 @@ def test_periodic_jobs_run_on_the_workers_thread_and_survive_errors(store):
         assert all(ran.acquire(timeout=20) for _ in range(3))
     finally:
         worker.stop()
-    assert names == {"grading"}
+    assert names == {"periodic jobs"}
 
 
 def test_a_job_runs_at_its_period(worker, clock):
@@ -203,3 +203,129 @@ def test_a_worker_can_be_stopped_and_started_again(store, submit):
     finally:
         worker.stop()
     assert store.latest_grade(answer_id).state is GradeState.GRADED
+
+
+def test_progress_is_kept_while_an_answer_is_read(store, submit, clock):
+    answer_id, seen = submit(ANSWER), []
+
+    def grades(question_id, text, progress):
+        progress(5, 14)
+        kept = store.latest_grade(answer_id)
+        seen.append((kept.state, kept.criteria_read, kept.criteria_count))
+        return grade(question_id, text)
+
+    Worker(store, grade=grades, clock=clock).run_due()
+    assert seen == [(GradeState.PENDING, 5, 14)]
+
+
+def test_an_endpoint_that_names_a_time_is_not_asked_before(store, submit, clock):
+    def busy(*_):
+        raise GraderAway("api.example.org is busy.", retry_after=600)
+
+    answer_id = submit(ANSWER)
+    Worker(store, grade=busy, clock=clock).run_due()
+    kept = store.latest_grade(answer_id)
+    assert (kept.error, kept.due_at - clock()) == ("api.example.org is busy.", timedelta(seconds=600))
+
+
+def test_stopping_gives_an_answer_in_hand_back(store, submit, clock):
+    answer_id = submit(ANSWER)
+    began = threading.Event()
+
+    def grades_for_ever(_, __, progress):
+        while True:
+            progress(5, 14)
+            began.set()
+
+    worker = Worker(store, grade=grades_for_ever, clock=clock)
+    worker.start()
+    assert began.wait(20)
+    worker.stop()
+    assert store.latest_grade(answer_id).state is GradeState.PENDING
+    assert Worker(store, clock=clock).run_due() == 1
+    assert store.latest_grade(answer_id).tries == 1
+
+
+def test_an_answer_in_hand_stays_claimed_for_as_long_as_it_takes(store, submit, clock):
+    submit(ANSWER)
+    renewed = threading.Event()
+
+    def grades(question_id, text, _):
+        clock.pass_by(minutes=1)
+        assert renewed.wait(20)
+        clock.pass_by(seconds=90)
+        assert Worker(store, clock=clock).run_due() == 0
+        return grade(question_id, text)
+
+    worker = Worker(store, grade=grades, clock=clock)
+    extend = store.extend_claims
+
+    def watched(*args, **options):
+        extend(*args, **options)
+        renewed.set()
+
+    store.extend_claims = watched
+    worker.every(0.01, lambda: None)
+    worker.start()
+    assert renewed.wait(20)
+    worker.stop()
+    assert store.ungraded_answers() == []
+
+
+def test_several_answers_are_read_at_the_same_time(store, submit):
+    together = threading.Barrier(3)
+
+    def grades(question_id, text, _):
+        together.wait(20)
+        return grade(question_id, text)
+
+    answers = [submit(f"{ANSWER} {number}") for number in range(3)]
+    worker = Worker(store, grade=grades, threads=3)
+    worker.start()
+    try:
+        for _ in range(200):
+            if not store.ungraded_answers():
+                break
+            threading.Event().wait(0.1)
+    finally:
+        worker.stop()
+    assert {store.latest_grade(answer_id).state for answer_id in answers} == {GradeState.GRADED}
+
+
+def test_a_models_calls_are_kept_with_the_grade(store, submit, clock, llm, architecture):
+    answer_id = submit(ANSWER)
+
+    def grades(_, text, progress):
+        return grade_with(llm(calls=store, progress=progress), architecture, text)
+
+    Worker(store, grade=grades, clock=clock).run_due()
+    kept = store.latest_grade(answer_id)
+    calls = store.calls_of(kept.id)
+    assert [(used.call.tokens_in, used.cached, used.call.error) for used in calls] == [(1000, False, None)] * 3
+    assert ANSWER in calls[0].call.messages[1]["content"]
+    assert "projector" in calls[0].call.reply
+    assert (kept.kind, kept.model, kept.criteria_read) == ("llm", "fake-1", 14)
+
+
+def test_what_was_read_before_a_crash_is_not_paid_twice(store, submit, clock, llm, endpoint, architecture):
+    answer_id = submit(ANSWER)
+
+    def grades(_, text, progress):
+        return grade_with(llm(calls=store, progress=progress), architecture, text)
+
+    def crashes(_, text, progress):
+        def crash(read, count):
+            progress(read, count)
+            if read == 10:
+                raise Crash
+
+        return grades(_, text, crash)
+
+    with pytest.raises(Crash):
+        Worker(store, grade=crashes, clock=clock).run_due()
+    assert len(endpoint.asked) == 2
+    clock.pass_by(minutes=10)
+    Worker(store, grade=grades, clock=clock).run_due()
+    assert len(endpoint.asked) == 3
+    kept = store.latest_grade(answer_id)
+    assert [used.cached for used in store.calls_of(kept.id)] == [True, True, False]

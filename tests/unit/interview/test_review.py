@@ -116,3 +116,13 @@ def test_releasing_a_session_shows_the_candidate_the_feedback(store, catalog, su
     review.release(store, session_id=submitted.session_id, now=at(minutes=29))
     assert state() is FeedbackState.WAITING
     assert review.queue(store, catalog)[0].released
+
+
+def test_an_answer_whose_readings_differ_comes_first(store, catalog, submitted, practice, candidate, at):
+    answer = store.attempt(user_id=candidate, attempt_id=submitted.attempt_id).answer
+    verdict = {"criterion": "grid", "verdict": "cannot_assess", "quote": None, "reason": "differ", "uncertain": True}
+    store.save_grade(answer.id, kind="llm", model="m", version="1", score=0.0, verdicts=[verdict], flags=["uncertain"])
+    settle_overdue(store, now=at(minutes=30))
+    first, second = review.queue(store, catalog)
+    assert (first.attempt_id, first.uncertain) == (submitted.attempt_id, 1)
+    assert (second.attempt_id, second.uncertain) == (practice.attempt_id, 0)

@@ -129,13 +129,13 @@ def verdict_figures(rows: Sequence[Row], brief: bool) -> dict[str, Any]:
         (answer.met[verdict.criterion], verdict, answer, number)
         for number, (answer, feedback) in enumerate(rows)
         for verdict in feedback.verdicts
-        if verdict.criterion in answer.met
+        if verdict.criterion in answer.met and verdict.verdict is not None
     ]
     if not judged:
         return {}
     truth = [float(met) for met, _, _, _ in judged]
     said = [float(verdict.verdict is Verdict.MET) for _, verdict, _, _ in judged]
-    sure = [SURE[v.verdict] if v.coverage is None else v.coverage for _, v, _, _ in judged]
+    sure = [SURE[v.verdict or Verdict.CANNOT_ASSESS] if v.coverage is None else v.coverage for _, v, _, _ in judged]
     where, which = [answer.question.id for _, _, answer, _ in judged], [number for *_, number in judged]
     hits = sum(t and s for t, s in zip(truth, said, strict=True))
     found: dict[str, Any] = {
