@@ -21,7 +21,7 @@ from typing import Any
 from sandbox.jail.errors import RunEnded
 from sandbox.jail.inside import confinement, wire
 from sandbox.jail.limits import Limits
-from sandbox.jail.process import threads_of
+from sandbox.jail.process import gone, threads_of
 from sandbox.jail.zygote import Child, Zygote
 
 log = logging.getLogger(__name__)
@@ -32,7 +32,7 @@ FLOOD_CHARS = 8 << 20
 """Output beyond what is kept; a run that prints more is ended."""
 
 MAX_WAITING = 64
-"""Frames of one call that nobody has taken yet."""
+"""Frames of one call that nobody has taken yet; their bytes may be twice those of a result."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,31 @@ class Frame:
     head: dict[str, Any]
     body: bytearray
     at: float
+
+
+class Inbox:
+    """Frames of one call, in order."""
+
+    def __init__(self) -> None:
+        self.bytes = 0
+        self._lock = threading.Lock()
+        self._frames: queue.SimpleQueue[Frame | None] = queue.SimpleQueue()
+
+    def __len__(self) -> int:
+        return self._frames.qsize()
+
+    def put(self, frame: Frame | None) -> None:
+        """Add a frame; None says that no more will come."""
+        with self._lock:
+            self.bytes += len(frame.body) if frame else 0
+        self._frames.put(frame)
+
+    def take(self, seconds: float) -> Frame | None:
+        """Return the next frame, None if the run is over; queue.Empty if none came in time."""
+        frame = self._frames.get(timeout=max(0.0, seconds))
+        with self._lock:
+            self.bytes -= len(frame.body) if frame else 0
+        return frame
 
 
 class Clock:
@@ -97,7 +122,7 @@ class Channel:
         self._incoming = bytearray()
         self._writing = threading.Lock()
         self._lock = threading.Lock()
-        self._inboxes: dict[str | None, queue.SimpleQueue[Frame | None]] = {}
+        self._inboxes: dict[str | None, Inbox] = {}
         self._ended: RunEnded | None = None
         self._wake, self._wake_by = os.pipe()
         self._reader = threading.Thread(target=self._read, name=f"run {child.pid}", daemon=True)
@@ -106,9 +131,9 @@ class Channel:
         """Begin to read."""
         self._reader.start()
 
-    def inbox(self, token: str | None) -> queue.SimpleQueue[Frame | None]:
-        """Return where the frames with this token will come; None in it means that the run is over."""
-        box: queue.SimpleQueue[Frame | None] = queue.SimpleQueue()
+    def inbox(self, token: str | None) -> Inbox:
+        """Return where the frames with this token will come."""
+        box = Inbox()
         with self._lock:
             self._inboxes[token] = box
             if self._ended:
@@ -216,10 +241,10 @@ class Channel:
         return None
 
     def _take_replies(self) -> RunEnded | bool:
-        """Take what is there; return True at the end of the pipe, an error for what is no answer."""
+        """Take what is there; return True when the process has ended, an error for what is no answer."""
         while (data := read(self.child.reply)) is not None:
             if not data:
-                return True
+                return gone(self.child.pid) or RunEnded("channel", "The code closed the channel that it is called by.")
             self._incoming += data
             while frame := self._frame():
                 if isinstance(frame, RunEnded):
@@ -227,7 +252,7 @@ class Channel:
                 token = frame.head.get("id")
                 with self._lock:
                     box = self._inboxes.get(token) if token is None or type(token) is str else None
-                if box is None or box.qsize() > MAX_WAITING:
+                if box is None or len(box) > MAX_WAITING or box.bytes > 2 * self._limits.result_bytes:
                     return RunEnded("channel", "The code wrote to the channel that it is called by.")
                 box.put(frame)
         return False

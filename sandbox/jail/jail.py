@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import queue
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -121,7 +122,10 @@ class Jail:
         with self._lock:
             self._runs.add(channel)
         try:
-            frame = first.get()
+            try:
+                frame = first.take(START_SECONDS)
+            except queue.Empty:
+                raise JailUnavailable("The code was not started: its process does not answer.") from None
             channel.forget(None)
             if frame is None:
                 channel.check()
@@ -131,8 +135,7 @@ class Jail:
             # Asked of the kernel, before a line of the candidate's is sent.
             if not unconfined and not confined(child.pid):
                 raise JailUnavailable("The code was not started: the kernel doesn't confirm that it would be shut in.")
-            self._layers = tuple(text(layer) for layer in head.get("layers", ()))
-            yield Run(channel, limits)
+            yield Run(channel, limits, layers=tuple(text(layer) for layer in head.get("layers", ())))
         finally:
             channel.end(RunEnded("closed", "The run was closed."))
             with self._lock:
@@ -157,15 +160,15 @@ class Jail:
             )
         try:
             with self._run(Limits(seconds=START_SECONDS), unconfined=self._unconfined) as run:
+                if self._unconfined:  # nothing to try: it would fork, and run a program
+                    return Status(True, False, run.layers, UNCONFINED)
                 run.load(probe.SOURCE)
                 found = run.call("probe").value
         except (JailUnavailable, RunEnded, CallTimedOut) as error:
             return Status(False, False, sentence=f"Code can't be run here: {error}")
         probes = {name: found.get(name) is True for name in probe.NAMES}
-        if self._unconfined:
-            return Status(True, False, self._layers, UNCONFINED, probes)
         if open_doors := [name for name, shut in probes.items() if not shut]:
             return Status(
-                False, False, self._layers, f"Code can't be run here: not shut are {', '.join(open_doors)}.", probes
+                False, False, run.layers, f"Code can't be run here: not shut are {', '.join(open_doors)}.", probes
             )
-        return Status(True, True, self._layers, f"Code runs shut in: {', '.join(self._layers)}.", probes)
+        return Status(True, True, run.layers, f"Code runs shut in: {', '.join(run.layers)}.", probes)

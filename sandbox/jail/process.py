@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import time
 
+ENDING_SECONDS = 0.5
 PEAK_OF_MEMORY = "5\n"
 """Written to clear_refs: the peak begins anew (proc(5))."""
 
@@ -38,6 +40,16 @@ def confined(pid: int) -> bool:
 def threads_of(pid: int) -> int:
     """Return the number of threads, 0 where it isn't told."""
     return int(status_of(pid).get("Threads", "0"))
+
+
+def gone(pid: int) -> bool:
+    """Whether a process that nobody has waited for yet has ended; gives one that is ending a moment for it."""
+    end = time.monotonic() + ENDING_SECONDS
+    while status_of(pid).get("State", "Z")[0] not in "ZX":
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.001)
+    return True
 
 
 class Memory:

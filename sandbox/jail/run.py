@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import itertools
 import queue
 import secrets
 import threading
@@ -17,6 +18,8 @@ from sandbox.jail.process import Memory
 from sandbox.jail.values import Callback, Picture
 
 ARGUMENT_BYTES = 512 << 20
+CALLBACK_RESULTS = 4
+"""The arguments of all callbacks of a call are kept, and may have so many times the bytes of one result."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,8 @@ class Run:
     Several threads may call at once: each call has a thread of its own inside. Made by `Jail.open`.
     """
 
-    def __init__(self, channel: Channel, limits: Limits) -> None:
+    def __init__(self, channel: Channel, limits: Limits, *, layers: tuple[str, ...]) -> None:
+        self.layers = layers
         self.seconds = 0.0
         self.peak_bytes: int | None = None
         self._channel = channel
@@ -77,6 +81,8 @@ class Run:
         self._memory = Memory(channel.child.pid)
         self._clock = Clock()
         self._lock = threading.Lock()
+        self._callbacks: dict[int, Callback] = {}
+        self._numbers = itertools.count()
 
     @property
     def prints(self) -> str:
@@ -127,7 +133,7 @@ class Run:
     def _ask(
         self, operation: str, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], handle: str = ""
     ) -> Result:
-        call = _Call(self._channel, self._clock, self._limits, self._left(), self._memory)
+        call = _Call(self, self._left())
         try:
             return call.ask({"op": operation, "name": name, "handle": handle}, args, kwargs)
         finally:
@@ -146,16 +152,23 @@ class Run:
             raise CallTimedOut(sentence)
         return left
 
+    def _keep(self, callback: Callback) -> int:
+        """Keep a callback for the length of the run, since the code may; return its number."""
+        number = next(self._numbers)
+        self._callbacks[number] = callback
+        return number
+
 
 class _Call:
     """One request, from its arguments to its answer."""
 
-    def __init__(self, channel: Channel, clock: Clock, limits: Limits, left: float, memory: Memory) -> None:
-        self._channel, self._clock, self._limits, self._left, self._memory = channel, clock, limits, left, memory
+    def __init__(self, run: Run, left: float) -> None:
+        self._run, self._left = run, left
+        self._channel, self._clock, self._limits, self._memory = run._channel, run._clock, run._limits, run._memory
         self._token = secrets.token_hex(8)
-        self._inbox = channel.inbox(self._token)
-        self._callbacks: list[Callback] = []
-        self._began = self._started = clock.now()
+        self._inbox = self._channel.inbox(self._token)
+        self._kept_bytes = 0
+        self._began = self._started = self._clock.now()
         self.peak_bytes: int | None = None
         self.arrays: tuple[ArrayFacts, ...] = ()
 
@@ -171,7 +184,10 @@ class _Call:
     def ask(self, what: dict[str, str], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Result:
         """Send it, and return what comes back. Raises as `Run.call`."""
         encoder = wire.Encoder(self._special, ARGUMENT_BYTES)
-        node = encoder.node([args, kwargs])
+        try:
+            node = encoder.node([args, kwargs])
+        except wire.Unsendable as error:
+            raise TypeError(f"an argument can't be sent: {error}") from None
         self._write({**what, "value": node}, encoder.buffers)
         self._take("ready")
         self._memory.begin()
@@ -212,7 +228,7 @@ class _Call:
         """Return the next frame, which must be of one of these kinds; run callbacks and raise errors on the way."""
         while True:
             try:
-                frame = self._inbox.get(timeout=max(0.0, self._remaining()))
+                frame = self._inbox.take(self._remaining())
             except queue.Empty:
                 if self._remaining() <= 0:  # else a callback in another thread stopped the clock meanwhile
                     self._time_out()
@@ -236,9 +252,12 @@ class _Call:
         answer: dict[str, Any] = {"op": "answer", "turn": turn}
         buffers: list[wire.Buffer] = []
         try:
-            if type(number) is not int or type(turn) is not int or not 0 <= number < len(self._callbacks):
+            callback = self._run._callbacks.get(number) if type(number) is int and type(turn) is int else None
+            if callback is None:
                 raise RuntimeError("there is no such function")
-            callback = self._callbacks[number]
+            self._kept_bytes += len(frame.body)
+            if self._kept_bytes > CALLBACK_RESULTS * self._limits.result_bytes:
+                raise RuntimeError("too many bytes were handed to functions in this call")
             args, kwargs = self._arguments(frame)
             with self._clock:
                 answer["value"], buffers = self._answer(callback, args, kwargs)
@@ -287,8 +306,7 @@ class _Call:
             buffers.append(value.data)
             return ["p", len(value.data)]
         if isinstance(value, Callback):
-            self._callbacks.append(value)
-            return ["c", len(self._callbacks) - 1]
+            return ["c", self._run._keep(value)]
         return None
 
     @staticmethod

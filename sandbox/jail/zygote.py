@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -44,16 +45,21 @@ class Zygote:
         self._lock = threading.Lock()
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         orders = json.dumps({"confined": confined})
+        command = [sys.executable, "-I", "-X", "utf8", "-c", PROGRAM, str(theirs.fileno()), orders, str(HERE)]
         with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, "-I", "-X", "utf8", "-c", PROGRAM, str(theirs.fileno()), orders, str(HERE)],
-                env=ENVIRONMENT,
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                cwd="/",
-                start_new_session=True,
-            )
+            try:
+                self._process = subprocess.Popen(
+                    command,
+                    env=ENVIRONMENT,
+                    pass_fds=[theirs.fileno()],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    cwd="/",
+                    start_new_session=True,
+                )
+            except OSError as error:
+                self._control.close()
+                raise JailUnavailable(f"its process can't be started: {error}.") from None
         self._control.settimeout(START_SECONDS)
         try:
             first = json.loads(self._control.recv(65536) or b'{"refused": "its process ended at once"}')
@@ -100,7 +106,7 @@ class Zygote:
             for kill, whom in ((os.killpg, child.pid), (os.kill, child.pid)):
                 try:
                     kill(whom, signal.SIGKILL)
-                except ProcessLookupError:  # no group yet: it was forked a moment ago
+                except (ProcessLookupError, PermissionError):  # no group yet, or nothing alive in it (macOS)
                     continue
             return int(self._order({"reap": child.pid}, [])["status"])
         except OSError:  # the zygote is gone, and the kernel ended its children
@@ -125,14 +131,15 @@ class Zygote:
         if not answer:
             raise ConnectionResetError("the zygote is gone")
         result: dict[str, Any] = json.loads(answer)
+        if "error" in result:
+            raise OSError(result["error"])
         return result
 
 
 def widen(pipe: int) -> None:
     """Give a pipe a larger buffer where the system lets us: arrays cross faster."""
     if sys.platform == "linux":
-        import contextlib
-        import fcntl
+        import fcntl  # not on Windows
 
         with contextlib.suppress(OSError):
             fcntl.fcntl(pipe, F_SETPIPE_SZ, PIPE_BYTES)

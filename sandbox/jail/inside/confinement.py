@@ -23,7 +23,7 @@ MAX_THREADS = 32
 THREAD_MARGIN = 512
 """Room under RLIMIT_NPROC, which counts the tasks of a user all over the machine, other containers included."""
 
-# Everything else is EPERM. No call here names a file, a socket, a process or a program.
+# No call here names a file, a socket, a process or a program.
 CALLS = """
     read write readv writev close fstat lseek mremap madvise munmap brk
     rt_sigaction rt_sigprocmask rt_sigreturn sigaltstack futex futex_waitv set_robust_list get_robust_list rseq
@@ -36,6 +36,7 @@ SCMP_ACT_KILL_PROCESS = 0x80000000
 SCMP_ACT_ALLOW = 0x7FFF0000
 SCMP_ACT_ERRNO = 0x00050000
 SCMP_FLTATR_ACT_BADARCH = 2
+SCMP_CMP_NE = 1
 SCMP_CMP_EQ = 4
 SCMP_CMP_MASKED_EQ = 7
 
@@ -67,29 +68,23 @@ class Comparison(ctypes.Structure):
 
 
 class Filter:
-    """A seccomp filter in the making."""
+    """A seccomp filter in the making.
 
-    def __init__(self) -> None:
+    Args:
+        otherwise: What happens at a call that no rule is for.
+    """
+
+    def __init__(self, otherwise: int) -> None:
         self.library = ctypes.CDLL("libseccomp.so.2", use_errno=True)
         self.library.seccomp_init.restype = ctypes.c_void_p
         self.library.seccomp_init.argtypes = [ctypes.c_uint32]
-        self.context = ctypes.c_void_p(self.library.seccomp_init(SCMP_ACT_ERRNO | errno.EPERM))
+        self.context = ctypes.c_void_p(self.library.seccomp_init(otherwise))
         if not self.context:
             raise NotConfined("libseccomp made no filter")
         # Calls by another ABI (32-bit, x32) have other numbers: end the process, not just the thread.
         self._check(
             self.library.seccomp_attr_set(self.context, SCMP_FLTATR_ACT_BADARCH, ctypes.c_uint32(SCMP_ACT_KILL_PROCESS))
         )
-        for name in CALLS.split():
-            self.add(SCMP_ACT_ALLOW, name)
-        # No memory to run is made: neither machine code of one's own nor callbacks of ctypes.
-        self.add(SCMP_ACT_ALLOW, "mmap", (2, SCMP_CMP_MASKED_EQ, PROT_EXEC, 0))
-        self.add(SCMP_ACT_ALLOW, "mprotect", (2, SCMP_CMP_MASKED_EQ, PROT_EXEC, 0))
-        threads_only = CLONE_NEW_ANYTHING | CLONE_VFORK | CLONE_THREAD
-        self.add(SCMP_ACT_ALLOW, "clone", (0, SCMP_CMP_MASKED_EQ, threads_only, CLONE_THREAD))
-        # The C library tries clone3 first and goes back to clone; numbers in memory can't be filtered.
-        self.add(SCMP_ACT_ERRNO | errno.ENOSYS, CLONE3)
-        self.add(SCMP_ACT_ERRNO | errno.ENOTTY, "ioctl")
 
     def add(self, action: int, call: str | int, *comparisons: tuple[int, int, int, int]) -> None:
         """Add a rule; a call that this machine's architecture doesn't have is passed over."""
@@ -104,14 +99,29 @@ class Filter:
         )
 
     def load(self) -> None:
-        """Apply it to this process for good; it may raise signals for itself and nobody else."""
-        self.add(SCMP_ACT_ALLOW, "tgkill", (0, SCMP_CMP_EQ, os.getpid(), 0))
+        """Apply it to this process for good."""
         self._check(self.library.seccomp_load(self.context))
 
     @staticmethod
     def _check(result: int) -> None:
         if result:
             raise NotConfined(f"seccomp can't be used here: {os.strerror(-result)}")
+
+
+def jail_filter() -> Filter:
+    """Return the filter of a jail: everything but `CALLS` is refused, as EPERM."""
+    filter = Filter(SCMP_ACT_ERRNO | errno.EPERM)
+    for name in CALLS.split():
+        filter.add(SCMP_ACT_ALLOW, name)
+    # No memory to run is made: neither machine code of one's own nor callbacks of ctypes.
+    filter.add(SCMP_ACT_ALLOW, "mmap", (2, SCMP_CMP_MASKED_EQ, PROT_EXEC, 0))
+    filter.add(SCMP_ACT_ALLOW, "mprotect", (2, SCMP_CMP_MASKED_EQ, PROT_EXEC, 0))
+    threads_only = CLONE_NEW_ANYTHING | CLONE_VFORK | CLONE_THREAD
+    filter.add(SCMP_ACT_ALLOW, "clone", (0, SCMP_CMP_MASKED_EQ, threads_only, CLONE_THREAD))
+    # The C library tries clone3 first and goes back to clone; numbers in memory can't be filtered.
+    filter.add(SCMP_ACT_ERRNO | errno.ENOSYS, CLONE3)
+    filter.add(SCMP_ACT_ERRNO | errno.ENOTTY, "ioctl")
+    return filter
 
 
 def libc() -> ctypes.CDLL:
@@ -161,6 +171,9 @@ def confine(seccomp: Filter, parent: int) -> tuple[str, ...]:
     layers = ["own process without the host's environment", f"uid {os.getuid()}", "limits", "no new privileges"]
     if abi := landlock():
         layers.append(f"Landlock (ABI {abi})")
+    # Signals for itself only: the C library ends a broken process that way. SIGKILL is left to mean the system's.
+    own, not_kill = (0, SCMP_CMP_EQ, os.getpid(), 0), (2, SCMP_CMP_NE, signal.SIGKILL, 0)
+    seccomp.add(SCMP_ACT_ALLOW, "tgkill", own, not_kill)
     seccomp.load()
     return (*layers, "seccomp")
 

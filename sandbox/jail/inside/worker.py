@@ -17,6 +17,7 @@ import traceback
 import types
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from hashlib import blake2b
 from queue import SimpleQueue
 from typing import Any
@@ -37,7 +38,7 @@ MAX_CALLS_AT_ONCE = 16
 SMALL_PICTURE = 4_000_000
 """Pixels up to which a picture is compared with its file after the call; of a larger one only mode and size are."""
 
-_ndarray, _picture, _open = np.ndarray, Image.Image, Image.open
+_ndarray, _picture, _open, _tobytes = np.ndarray, Image.Image, Image.open, Image.Image.tobytes
 
 
 class CallFailedInside(Exception):
@@ -55,6 +56,7 @@ class Worker:
         self.writing = threading.Lock()
         self.local = threading.local()
         self.pool = ThreadPoolExecutor(MAX_CALLS_AT_ONCE)
+        self.output = sys.stdout
 
     def serve(self) -> None:
         """Take frames until the host closes the pipe."""
@@ -96,6 +98,11 @@ class Worker:
             return call.ask(number, args, kwargs)
 
         return ask_the_host
+
+    def flush(self) -> None:
+        """Let the host have what was printed before what comes next."""
+        with suppress(OSError, ValueError):  # closed by the candidate
+            self.output.flush()
 
     def write(self, head: dict[str, Any], buffers: list[wire.Buffer] | None = None) -> None:
         """Write a frame."""
@@ -148,16 +155,14 @@ class Call:
         """Run it and tell what came out."""
         try:
             result = self.result()
-            sys.stdout.flush()
+            self.worker.flush()
             encoder = wire.Encoder(encode_picture, self.worker.result_bytes)
             self.say("value", encoder.buffers, value=encoder.node(result))
         except wire.Unsendable as error:
             self.say("bad", why=str(error))
         except BaseException as error:  # SystemExit and KeyboardInterrupt too: the module's own affair
-            try:
-                sys.stdout.flush()
-            finally:
-                self.say("error", None, **told(error))
+            self.worker.flush()
+            self.say("error", None, **told(error))
 
     def result(self) -> Any:
         """Return what the module's function does."""
@@ -203,7 +208,7 @@ class Call:
             self.turns += 1
             turn = self.turns
             self.asked[turn] = answer
-        sys.stdout.flush()
+        self.worker.flush()
         self.say("callback", encoder.buffers, callback=number, turn=turn, value=node)
         head, value = answer.get()
         if "error" in head:
@@ -250,11 +255,11 @@ def _pixels(picture: Image.Image) -> bytes:
     """Return a picture's pixels, decoded apart from the picture as long as nobody has looked at them."""
     file = getattr(picture, "fp", None)
     if file is None:
-        return _picture.tobytes(picture)
+        return _tobytes(picture)
     place = file.tell()
     try:
         with _open(io.BytesIO(file.getvalue())) as same:
-            return _picture.tobytes(same)
+            return _tobytes(same)
     except Exception:
         return b""
     finally:
@@ -265,7 +270,7 @@ def encode_picture(value: Any, buffers: list[wire.Buffer]) -> list[Any] | None:
     """Encode a PIL image by its mode, size and pixels."""
     if not issubclass(type(value), _picture):
         return None
-    pixels = _picture.tobytes(value)
+    pixels = _tobytes(value)
     palette = bytes(value.getpalette("RGB") or []) if value.mode in ("P", "PA") else b""
     buffers += [pixels, palette]
     return ["r", str(value.mode), *map(int, value.size), len(pixels), len(palette)]

@@ -29,7 +29,7 @@ def main() -> None:
             file.write("1000")  # memory short on the whole machine: these first
         modules.load()
         modules.close()
-        seccomp = confinement.Filter() if orders["confined"] else None
+        seccomp = confinement.jail_filter() if orders["confined"] else None
         if os.getuid() == 0:
             confinement.become_nobody()
     except (confinement.NotConfined, ImportError, OSError) as error:
@@ -42,19 +42,28 @@ def main() -> None:
         if not message[0]:
             return
         order = json.loads(message[0])
+        answer: dict[str, Any]
         if "reap" in order:
             answer = {"status": os.waitpid(order["reap"], 0)[1]}
         else:
-            answer = {"pid": fork(order, message[1], seccomp, control)}
+            try:
+                answer = {"pid": fork(order, message[1], seccomp, control)}
+            except OSError as error:  # no room for one more process: the other runs go on
+                answer = {"error": str(error.strerror)}
         control.send(json.dumps(answer).encode())
 
 
 def fork(order: dict[str, Any], pipes: list[int], seccomp: confinement.Filter | None, control: socket.socket) -> int:
     """Fork one run and return its process id."""
     parent = os.getpid()
-    if pid := os.fork():
-        for pipe in pipes:
-            os.close(pipe)
+    pid = -1
+    try:
+        pid = os.fork()
+    finally:
+        if pid:
+            for pipe in pipes:
+                os.close(pipe)
+    if pid:
         return pid
     try:
         arrange(pipes, control)
@@ -66,11 +75,18 @@ def fork(order: dict[str, Any], pipes: list[int], seccomp: confinement.Filter | 
             serving.write({"kind": "refused", "why": str(error)})
             os._exit(1)
         np.random.seed()
+        forget()
         serving = worker.Worker(order["result_bytes"])
         serving.write({"kind": "confined", "layers": list(layers)})
         serving.serve()
     finally:
         os._exit(1)
+
+
+def forget() -> None:
+    """Take these modules' names away: a candidate finds none to patch."""
+    for name in [name for name in sys.modules if name.split(".")[0] in ("__main__", "inside")]:
+        del sys.modules[name]
 
 
 def arrange(pipes: list[int], control: socket.socket) -> None:
