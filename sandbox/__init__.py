@@ -26,7 +26,7 @@ from sandbox.images import open_image
 from sandbox.loader import EngineLoader, load_engine
 from sandbox.request import Event, Reply, Request
 from sandbox.settings import SandboxSettings
-from sandbox.trace import STAGES, ArraySummary, Segment, StageRecord, Trace
+from sandbox.trace import STAGES, ArraySummary, Segment, StageOutput, StageRecord, Trace
 
 if TYPE_CHECKING:
     from sandbox.engine import Engine
@@ -52,6 +52,7 @@ __all__ = [
     "SandboxSettings",
     "Segment",
     "StageFailed",
+    "StageOutput",
     "StageRecord",
     "TooManyImages",
     "Trace",

@@ -17,11 +17,14 @@ from itertools import pairwise
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
+import numpy as np
 import torch
 from PIL import Image
 
+from sandbox.attention import attention
 from sandbox.checkpoint import Checkpoint, load_checkpoint
 from sandbox.device import choose_placement, choose_threads
+from sandbox.errors import BadOption
 from sandbox.images import ImageSource
 from sandbox.pipeline import Pipeline, Run, timed
 from sandbox.request import Event, Reply, Request
@@ -130,6 +133,44 @@ class Engine:
         finally:
             stopped.set()
 
+    def attention(
+        self,
+        request: Request,
+        reply: Reply,
+        *,
+        layers: Sequence[int] | None = None,
+        images_only: bool = True,
+    ) -> np.ndarray:
+        """Return how much each answer token looked at the prompt, computed again for a finished answer.
+
+        The stages before `generate` run once more, unless the reply was kept (`Request(keep=True)`).
+
+        Args:
+            request: What was asked.
+            reply: What was answered; at least one token.
+            layers: Layers of the language model, from 0 or from the end; None is all.
+            images_only: Only the image tokens, in the prompt's order (the trace's segments say whose each is); else all
+                tokens of the prompt.
+
+        Returns:
+            float32 (layers, heads, answer tokens, prompt tokens or image tokens). Row t is of the step that chose
+            token t.
+
+        Raises:
+            BadOption: There is no such layer, no answer, or no picture; or too much is asked for at once.
+            BadInput: As `answer`.
+        """
+        if not reply.tokens:
+            raise BadOption("This answer has no tokens, so none looked at anything. Ask something else.")
+        kinds = np.concatenate([np.full(part.count, part.kind == "image") for part in reply.trace.tokens])
+        columns = np.flatnonzero(kinds) if images_only else np.arange(len(kinds))
+        if not len(columns):
+            raise BadOption("This prompt has no picture to look at. Add one, or ask for the attention over the text.")
+        embeddings = reply.trace.arrays.get("merge")
+        if embeddings is None:
+            embeddings = self._pipeline.prepare(replace(request, on_token=None)).answer.embeddings
+        return self._in_turn(attention, self.checkpoint, embeddings, reply.tokens, columns, layers)
+
     def close(self) -> None:
         """Let the model's thread end once its work is done; the engine answers no more."""
         self._model_thread.shutdown(wait=False)
@@ -184,6 +225,7 @@ class Engine:
             image_mean=tuple(checkpoint.processor.image_processor.image_mean),
             image_std=tuple(checkpoint.processor.image_processor.image_std),
             pixels=run.pixels,
+            arrays=run.arrays,
         )
         return Reply(answer.text, tuple(answer.tokens), trace)
 

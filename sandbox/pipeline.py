@@ -17,7 +17,7 @@ from sandbox.request import Request
 from sandbox.settings import SandboxSettings
 from sandbox.stages import encode, generate, merge, preprocess, project, prompt, reduce, select
 from sandbox.stages import open as opening
-from sandbox.trace import STAGES, ArraySummary, Segment, StageRecord, segments
+from sandbox.trace import STAGES, ArraySummary, Segment, StageOutput, StageRecord, segments, to_output
 
 T = TypeVar("T")
 
@@ -35,6 +35,8 @@ class Run:
     started: float
     """By `time.perf_counter()`."""
     records: list[StageRecord] = field(default_factory=list)
+    arrays: dict[str, StageOutput] = field(default_factory=dict)
+    """What the stages gave out, where the request keeps it."""
     pixels: np.ndarray | None = None
     tokens: tuple[Segment, ...] = ()
     answer: generate.Answer = field(init=False)
@@ -45,7 +47,9 @@ class Run:
     def record(
         self, name: str, seconds: float, taken: Any, given: Any, *, note: str = "", replaced: bool = False
     ) -> None:
-        """Write down a stage."""
+        """Write down a stage, and keep what it gave out if the request asks for it."""
+        if self.request.keep and len(given):
+            self.arrays[name] = to_output(given)
         self.records.append(
             StageRecord(name, seconds, ArraySummary.of(taken), ArraySummary.of(given), note=note, replaced=replaced)
         )

@@ -31,6 +31,8 @@ class Request:
     """Vision layer whose hidden states are used: 0 the embeddings, -1 the last; None is the checkpoint's own."""
     replace: Mapping[str, Callable[..., Any]] = field(default_factory=dict, kw_only=True)
     """Functions that take the place of stages, by name. They run in this process and must be trusted."""
+    keep: bool = field(default=False, kw_only=True)
+    """Whether the trace gets what each stage gave out, as arrays."""
     on_token: Callable[[str], None] | None = field(default=None, kw_only=True)
     """Called with each new piece of text, from the model's thread."""
 

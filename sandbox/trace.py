@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -11,6 +11,9 @@ from PIL import Image
 
 STAGES = ("open", "preprocess", "encode", "select", "reduce", "project", "prompt", "merge", "generate")
 """Names of the stages, in order."""
+
+StageOutput = np.ndarray | list[np.ndarray]
+"""An array, or one for each picture."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +110,13 @@ class Trace:
     image_std: tuple[float, ...]
     pixels: np.ndarray | None = field(repr=False, compare=False)
     """What the vision tower saw, float32 (N, 3, H, W); None without pictures."""
+    arrays: Mapping[str, StageOutput] = field(default_factory=dict, repr=False, compare=False)
+    """What each stage gave out, by name, where the request asked for it with `keep`; never part of the summary.
+
+    open: one uint8 (H, W, 3) for each picture; preprocess float32 (N, 3, S, S); encode (N, T, d); select (N, P, d);
+    reduce one (P_i, d) for each picture; project one (P_i, D); prompt int64 (L,); merge float32 (L, D); generate
+    int64 (T,), the answer's tokens. Stages that were passed over are absent.
+    """
 
     @property
     def prompt_tokens(self) -> int:
@@ -200,6 +210,15 @@ def segments(ids: Sequence[int], pieces: Sequence[str], image_token: int, counts
             found.append(Segment("text", start, tuple(ids[start:end]), tuple(pieces[start:end])))
         start = end
     return tuple(found)
+
+
+def to_output(value: Any) -> StageOutput:
+    """Return what a stage gave out as arrays of its own: pictures as uint8 (H, W, 3), token ids as int64."""
+    if isinstance(value, np.ndarray):
+        return value.copy()
+    if all(isinstance(item, int) for item in value):
+        return np.asarray(value, np.int64)
+    return [np.array(item) for item in value]
 
 
 def _segment_summary(segment: Segment) -> dict[str, Any]:

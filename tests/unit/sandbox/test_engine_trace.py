@@ -83,3 +83,21 @@ def test_there_is_no_processed_picture_beyond_the_last(trace, engine):
 )
 def test_a_summary_gives_shape_and_range(value, summary):
     assert ArraySummary.of(value) == summary
+
+
+def test_what_the_stages_gave_out_is_kept_on_demand(engine, pictures):
+    trace = engine.answer("Which is larger?", pictures[:2], max_new_tokens=6, keep=True).trace
+    assert tuple(trace.arrays) == STAGES
+    for name in STAGES[1:]:
+        output = trace.arrays[name]
+        assert ArraySummary.of(output) == trace.stage(name).output, name
+    assert [array.shape for array in trace.arrays["open"]] == [(90, 60, 3), (85, 77, 3)]
+    assert "arrays" not in trace.summary()
+
+
+def test_nothing_is_kept_unless_asked_for(trace):
+    assert not trace.arrays
+
+
+def test_stages_that_were_passed_over_keep_nothing(engine):
+    assert tuple(engine.answer("Why?", max_new_tokens=2, keep=True).trace.arrays) == ("prompt", "merge", "generate")
