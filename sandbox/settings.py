@@ -9,6 +9,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 TINY_LLAVA = Path(__file__).parent / "weights" / "tiny-llava"
 """The checkpoint that ships with the package."""
+TINY_CLIP = TINY_LLAVA.parent / "tiny-clip"
+"""The CLIP that ships with the package."""
 
 
 class SandboxSettings(BaseSettings):
@@ -25,6 +27,11 @@ class SandboxSettings(BaseSettings):
         default="auto",
         pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$",
         description="`auto` (CUDA, else MPS, else CPU), `cpu`, `mps`, `cuda` or `cuda:1`.",
+    )
+    sandbox_clip: str = Field(
+        default="",
+        description="CLIP of the search page: a folder, or a hub id such as `openai/clip-vit-large-patch14`. "
+        "Default: the tiny CLIP that ships.",
     )
     max_images: int = Field(default=10, ge=0, le=100, description="Most pictures in one prompt.")
     max_image_pixels: int = Field(
@@ -53,3 +60,8 @@ class SandboxSettings(BaseSettings):
     def checkpoint(self) -> str:
         """Folder or hub id of the model to load."""
         return self.sandbox_model.strip() or str(TINY_LLAVA)
+
+    @property
+    def clip_checkpoint(self) -> str:
+        """Folder or hub id of the CLIP to load."""
+        return self.sandbox_clip.strip() or str(TINY_CLIP)
