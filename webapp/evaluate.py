@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from content import Split, load_catalog
-from webapp.feedback import CoverageGrader, Grader
+from webapp.feedback import CoverageGrader, Grader, GraderAway, HostGrader, MemoryLog
 from webapp.feedback.evaluation import LabelledSet, evaluate, outside_sets, pack_set, reviewers_set
 from webapp.feedback.evaluation.table import show
 from webapp.feedback.measured import FOLDER, save_result
@@ -59,7 +59,16 @@ def choose(settings: Settings, kind: str) -> Grader:
     """Return a grader by its kind; GraderMissing where it isn't set up."""
     if kind == "coverage":
         return CoverageGrader()
-    raise GraderMissing(f"There is no grader '{kind}'. Choose coverage.")
+    if kind != "llm":
+        raise GraderMissing(f"There is no grader '{kind}'. Choose coverage or llm.")
+    host = HostGrader(settings)
+    if host.kind != "llm":
+        raise GraderMissing("No language model is set up. Set LLM_BASE_URL and LLM_MODEL, or LLM_GGUF.")
+    try:
+        host.wait_until_ready()
+    except GraderAway as away:
+        raise GraderMissing(str(away)) from None
+    return host.grader(MemoryLog(reuse=False))  # a second grading is to ask again
 
 
 def gather(settings: Settings, folder: Path | None, console: Console) -> list[LabelledSet]:

@@ -55,6 +55,12 @@ def interviewer(request: Any) -> str:
     return who.user_id
 
 
+def visit_of(request: Any) -> str | None:
+    """Return the name under which a visitor's own model is held, None if none was brought."""
+    name = session_of(request).get("visit")
+    return name if isinstance(name, str) else None
+
+
 def session_of(request: Any) -> dict[str, Any]:
     """Return the cookie's data of a Starlette request, or of a Gradio one, which wraps it."""
     inner = getattr(request, "request", request)

@@ -8,7 +8,7 @@ from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
 from jinja2 import Environment, FileSystemLoader, select_autoescape
 from pydantic import BaseModel, Field
 
-from webapp import identity, interview
+from webapp import feedback, identity, interview
 from webapp.password import ReviewClosed, TooManyFailures, WrongPassword
 from webapp.services import Services, now
 from webapp.store import StoreNotReady
@@ -63,6 +63,46 @@ def save_draft(attempt_id: str, draft: DraftIn, services: Server, user_id: Candi
     return JSONResponse({"revision": saved.revision, "saved_at": saved.saved_at.isoformat()})
 
 
+class OwnModelIn(BaseModel):
+    """A model that a candidate brings for the visit."""
+
+    base_url: str = ""
+    model: str = ""
+    api_key: str = Field(default="", repr=False)
+
+
+@router.put("/own-model")
+def keep_own_model(brought: OwnModelIn, request: Request, services: Server, _: Candidate) -> Response:
+    """Hold a candidate's own model in memory for this visit: 204, or 422 with what is wrong with it."""
+    visit = request.session.setdefault("visit", feedback.new_visit())
+    try:
+        services.own_models.keep(visit, base_url=brought.base_url, model=brought.model, api_key=brought.api_key)
+    except feedback.OwnModelRefused as error:
+        return JSONResponse({"detail": words(error)}, 422)
+    return Response(status_code=204)
+
+
+@router.delete("/own-model")
+def forget_own_model(request: Request, services: Server, _: Candidate) -> Response:
+    """Forget the candidate's own model: 204."""
+    services.own_models.forget(request.session.pop("visit", None))
+    return Response(status_code=204)
+
+
+@router.post("/attempts/{attempt_id}/own-grade")
+def grade_with_own_model(attempt_id: str, request: Request, services: Server, user_id: Candidate) -> Response:
+    """Have an own answer read by the own model: 202; 403 before its feedback may be seen; 409 if it can't be now."""
+    try:
+        report = interview.report(services.store, services.catalog, user_id=user_id, attempt_id=attempt_id, now=now())
+        question = services.catalog.questions.get(report.question_id)
+        if not report.shown or question is None:
+            return JSONResponse({"detail": "The feedback on this answer can't be seen yet."}, 403)
+        services.own_models.grade(request.session.get("visit"), report.answer_id, question, report.answer)
+    except (feedback.OwnModelRefused, interview.NotSubmitted) as error:
+        return JSONResponse({"detail": words(error)}, 409)
+    return Response(status_code=202)
+
+
 @router.api_route("/healthz", methods=["GET", "HEAD"])
 def alive() -> dict[str, str]:
     """Say that the process answers."""
@@ -110,8 +150,9 @@ def sign_in(request: Request, services: Server, password: Annotated[str, Form(ma
 
 
 @router.post("/sign-out")
-def sign_out(request: Request) -> RedirectResponse:
-    """Close the review in this browser; the visitor's own work stays theirs."""
+def sign_out(request: Request, services: Server) -> RedirectResponse:
+    """Close the review in this browser and forget the model brought for the visit; the visitor's work stays theirs."""
+    services.own_models.forget(request.session.pop("visit", None))
     request.session.pop("reviews_until", None)
     return RedirectResponse("/", 303)
 

@@ -30,6 +30,7 @@ class Services:
     engine: EngineLoader
     jail: Jail
     grader: feedback.HostGrader
+    own_models: feedback.OwnModels
     worker: feedback.Worker
     gatekeeper: Gatekeeper
 
@@ -51,6 +52,9 @@ class Services:
             engine=EngineLoader(settings),
             jail=Jail(settings),
             grader=grader,
+            own_models=feedback.OwnModels(
+                store, allowed=settings.llm_own, personal=settings.personal, timeout=settings.llm_timeout
+            ),
             worker=worker,
             gatekeeper=Gatekeeper(password.get_secret_value() if password else None, key=settings.cookie_key()),
         )
@@ -89,6 +93,7 @@ class Services:
     def close(self) -> None:
         """Stop the background work, end every run of code and let the store go."""
         self.worker.stop()
+        self.own_models.close()
         self.jail.close()
         self.grader.close()
         self.store.dispose()

@@ -5,6 +5,7 @@ fault of ours: it is logged, and people read a plain apology.
 """
 
 from sandbox import BadInput, EngineFailed
+from webapp.feedback import OwnModelRefused
 from webapp.identity import NotAnInterviewer, SignedOut
 from webapp.interview import (
     AnswerTooLong,
@@ -45,7 +46,7 @@ WORDS: dict[type[Exception], str] = {
 
 def words(error: Exception) -> str | None:
     """Return the sentence for a known error, None for one that nobody expected."""
-    if isinstance(error, BadInput | EngineFailed):
+    if isinstance(error, BadInput | EngineFailed | OwnModelRefused):
         return str(error)
     if isinstance(error, ReasonMissing):
         return f"Nothing was saved yet: say why you decide against the grader on: {error}."

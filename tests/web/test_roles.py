@@ -25,7 +25,7 @@ CANDIDATE_HANDLERS = {
     "more_time": "refused",
     "submit": "refused",
     "load_2": "refused",  # the report
-    "load_3": "refused",  # the report, asked again while it waits
+    "look_again": "refused",  # the report, asked again while it waits
     "look": "nothing of anybody",
     "load_scenes": "nothing of anybody",
     "take_scene": "nothing of anybody",

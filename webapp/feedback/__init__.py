@@ -17,6 +17,7 @@ from webapp.feedback.llm import (
     Progress,
 )
 from webapp.feedback.measured import Figure, load_results
+from webapp.feedback.own import OwnModelRefused, OwnModels, OwnReading, new_visit
 from webapp.feedback.quote import check_quote
 from webapp.feedback.scripted import ScriptedGrader, ScriptOver
 from webapp.feedback.verdict import (
@@ -52,6 +53,9 @@ __all__ = [
     "LlmSettings",
     "MemoryLog",
     "NotPublic",
+    "OwnModelRefused",
+    "OwnModels",
+    "OwnReading",
     "Progress",
     "ScriptOver",
     "ScriptedGrader",
@@ -66,5 +70,6 @@ __all__ = [
     "grade_with",
     "lint_grading",
     "load_results",
+    "new_visit",
     "save_feedback",
 ]

@@ -53,6 +53,17 @@ WORDS = {
             "time. An interviewer's verdict counts for more."
         ),
     ),
+    "own_llm": GraderWords(
+        name="Verdict of the candidate's own model",
+        is_what=(
+            "A language model that the candidate brought for this visit read the answer beside the rubric and judged "
+            "each criterion. The quotes were checked, and the score was computed from the verdicts."
+        ),
+        cannot_tell=(
+            "Nothing was measured here about this model, so nobody can say how often it is right. It never takes the "
+            "place of the host's own feedback."
+        ),
+    ),
     "scripted": GraderWords(
         name="Scripted verdict",
         is_what="Verdicts that were written down beforehand, for tests and demonstrations.",

@@ -1,10 +1,21 @@
 """The grader of a host: the coverage estimate, an endpoint's language model, or one on this machine."""
 
+import time
 from functools import cache
 from typing import NamedTuple
 
 from webapp.feedback.coverage import CoverageGrader
-from webapp.feedback.llm import CallLog, Client, LlmGrader, LlmSettings, LocalClient, LocalModel, MemoryLog, Progress
+from webapp.feedback.llm import (
+    CallLog,
+    Client,
+    GraderAway,
+    LlmGrader,
+    LlmSettings,
+    LocalClient,
+    LocalModel,
+    MemoryLog,
+    Progress,
+)
 from webapp.feedback.llm.grader import unwatched
 from webapp.feedback.verdict import Grader
 
@@ -55,6 +66,14 @@ class HostGrader:
         """Start the model that runs on this machine, if it is one."""
         if self._local:
             self._local.start()
+
+    def wait_until_ready(self) -> None:
+        """Return once the model that runs on this machine is ready; GraderAway if it can't be started."""
+        self.start()
+        while self._local and self._local.state != "ready":
+            if self._local.state in ("failed", "restarting"):
+                raise GraderAway(self._local.progress)
+            time.sleep(0.1)
 
     def close(self) -> None:
         """Let go of connections, and end the model that runs on this machine."""

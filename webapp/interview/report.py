@@ -5,6 +5,7 @@ an assessment is underway, the reports on its questions are withheld too, or a p
 """
 
 from collections.abc import Collection, Iterable
+from dataclasses import replace
 from datetime import datetime
 
 from content import Catalog, Criterion
@@ -48,25 +49,33 @@ def home(store: Store, catalog: Catalog, *, user_id: str, now: datetime) -> Home
     )
 
 
-def report(store: Store, catalog: Catalog, *, user_id: str, attempt_id: str, now: datetime) -> ReportView:
-    """Return the report of one's own attempt, as far as it may be seen.
+def report(
+    store: Store, catalog: Catalog, *, user_id: str, attempt_id: str, now: datetime, grade_id: str = ""
+) -> ReportView:
+    """Return the report of one's own attempt, as far as it may be seen; `grade_id` names an earlier grade to show.
 
     Raises:
         NotFound: No such attempt, or another person's.
         NotSubmitted: It is still open.
     """
     record = settled(store, user_id=user_id, attempt_id=attempt_id, now=now)
-    if record.answer is None:
+    answer = record.answer
+    if answer is None:
         raise NotSubmitted(attempt_id)
+    graded = [grade for grade in record.grades if grade.state is GradeState.GRADED]
+    if chosen := next((grade for grade in graded if grade.id == grade_id), None):
+        record = replace(record, grades=(chosen,))
     past = _past(catalog, record, questions_under_assessment(store, user_id=user_id), now)
     question = catalog.questions.get(record.attempt.question_id) if past.state in SHOWN else None
     grade = record.grade if past.state in SHOWN else None
     return ReportView(
         **vars(past),
-        answer=record.answer.text,
-        late=record.answer.late,
+        answer_id=answer.id,
+        answer=answer.text,
+        late=answer.late,
         hints=hint_views(record.attempt),
         grade=grade,
+        gradings=tuple(reversed(graded)) if past.state in SHOWN else (),
         criteria=tuple(_criterion(criterion, grade) for criterion in question.criteria) if question else (),
         model_answer=question.model_answer_text() if question else None,
     )

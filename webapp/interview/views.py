@@ -129,6 +129,11 @@ class PastAttempt(AttemptView):
     grader_kind: str | None
     grader_version: str | None
 
+    @property
+    def shown(self) -> bool:
+        """Whether rubric, model answer and feedback may be seen."""
+        return self.state in (FeedbackState.WAITING, FeedbackState.GRADED, FeedbackState.FAILED)
+
 
 @dataclass(frozen=True, kw_only=True)
 class HomeView:
@@ -154,12 +159,17 @@ class CriterionReport:
 
 @dataclass(frozen=True, kw_only=True)
 class ReportView(PastAttempt):
-    """A submitted attempt in full; grade, criteria and model answer are empty while `state` withholds them."""
+    """A submitted attempt in full; grades, criteria and model answer are empty while `state` withholds them.
 
+    `grade` is the one that `criteria` and `score` come from, `gradings` are all that were finished, newest first.
+    """
+
+    answer_id: str
     answer: str
     late: bool
     hints: tuple[HintView, ...]
     grade: Grade | None
+    gradings: tuple[Grade, ...]
     criteria: tuple[CriterionReport, ...]
     model_answer: str | None
 

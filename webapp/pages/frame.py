@@ -113,3 +113,4 @@ def attempt_in(request: gr.Request) -> str:
 
 candidate = identity.candidate
 interviewer = identity.interviewer
+visit_of = identity.visit_of

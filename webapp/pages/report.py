@@ -6,7 +6,7 @@ import gradio as gr
 
 from content import Question, Tier
 from webapp import feedback, interview
-from webapp.pages.frame import TIDY, attempt_in, candidate, candidate_bar, page_in_words
+from webapp.pages.frame import TIDY, attempt_in, candidate, candidate_bar, page_in_words, visit_of
 from webapp.pages.room import FORMULAS
 from webapp.pages.verdicts import flag_sentences, gate_sentence, grader_card, segments, verdict_lines
 from webapp.pages.view import render, view
@@ -30,6 +30,7 @@ def build(page: gr.Blocks, services: Services) -> None:
     candidate_bar("/report", services)
     with gr.Column(elem_classes=["page"]):
         shown = view(script=TIDY)
+        own = view(script="vivalab.own(element)")
         with gr.Accordion("Model answer", open=False, visible=False, elem_classes=["card"]) as model_answer:
             model_text = gr.Markdown(latex_delimiters=FORMULAS)
         with gr.Accordion(
@@ -38,25 +39,64 @@ def build(page: gr.Blocks, services: Services) -> None:
             own_text = gr.Markdown(latex_delimiters=FORMULAS)
     timer = gr.Timer(ASK_AGAIN_SECONDS, active=False)
 
-    @page_in_words(6)
-    def load(request: gr.Request) -> list[Any]:
+    def values(request: gr.Request, *, again: bool) -> list[Any]:
         user_id, attempt_id = candidate(request), attempt_in(request)
-        report = interview.report(services.store, services.catalog, user_id=user_id, attempt_id=attempt_id, now=now())
+        report = interview.report(
+            services.store,
+            services.catalog,
+            user_id=user_id,
+            attempt_id=attempt_id,
+            grade_id=str(request.query_params.get("grade", "")),
+            now=now(),
+        )
+        reading = services.own_models.reading(visit_of(request), report.answer_id)
+        is_read = reading is not None and not reading.done
+        waiting = is_read or report.state is interview.FeedbackState.WAITING
         runs = len(services.store.runs(user_id, attempt_id))
         question = services.catalog.questions.get(report.question_id)
-        waiting = report.state is interview.FeedbackState.WAITING
+        estimate = meanwhile(services, report, question) if waiting else ""
+        unchanged = [gr.skip()] * 4
         return [
-            render_report(report, question, runs, meanwhile(services, report, question) if waiting else ""),
-            gr.update(visible=report.model_answer is not None),
-            report.model_answer or "",
-            gr.update(visible=bool(report.answer)),
-            report.answer,
+            render_report(report, question, runs, meanwhile=estimate, reading=reading),
+            # what is being typed there stays while the page looks again
+            gr.skip() if again and waiting else render_own(services, report, visit_of(request), is_read=is_read),
+            *(
+                unchanged
+                if again
+                else [
+                    gr.update(visible=report.model_answer is not None),
+                    report.model_answer or "",
+                    gr.update(visible=bool(report.answer)),
+                    report.answer,
+                ]
+            ),
             gr.Timer(ASK_AGAIN_SECONDS, active=waiting),
         ]
 
-    values = [shown, model_answer, model_text, own_answer, own_text, timer]
-    page.load(load, None, values, queue=False)
-    timer.tick(load, None, values, queue=False)
+    @page_in_words(7)
+    def load(request: gr.Request) -> list[Any]:
+        return values(request, again=False)
+
+    @page_in_words(7)
+    def look_again(request: gr.Request) -> list[Any]:
+        return values(request, again=True)
+
+    outputs = [shown, own, model_answer, model_text, own_answer, own_text, timer]
+    page.load(load, None, outputs, queue=False)
+    timer.tick(look_again, None, outputs, queue=False)
+
+
+def render_own(services: Services, report: interview.ReportView, visit: str | None, *, is_read: bool) -> str:
+    """Return the part in which a candidate brings a model of their own; empty where none may be used."""
+    if not services.own_models.open or not report.shown:
+        return ""
+    endpoint = services.own_models.endpoint(visit)
+    return render(
+        "own_model",
+        attempt=report.attempt_id,
+        kept={"model": endpoint.model, "host": endpoint.host} if endpoint else None,
+        is_read=is_read,
+    )
 
 
 def meanwhile(services: Services, report: interview.ReportView, question: Question | None) -> str:
@@ -86,8 +126,14 @@ def waiting_sentence(grade: Grade | None) -> str:
     return "Your answer is stored and is being read. This page shows the result by itself."
 
 
-def render_report(report: interview.ReportView, question: Question | None, runs: int, meanwhile: str = "") -> str:
-    """Return the page's HTML."""
+def render_report(
+    report: interview.ReportView,
+    question: Question | None,
+    runs: int,
+    meanwhile: str = "",
+    reading: feedback.OwnReading | None = None,
+) -> str:
+    """Return the page's HTML; `reading` is how far the candidate's own model is."""
     grade = report.grade if report.state is interview.FeedbackState.GRADED else None
     card = grader_card(grade.kind) if grade and grade.kind else None
     return render(
@@ -108,6 +154,8 @@ def render_report(report: interview.ReportView, question: Question | None, runs:
         else STATES.get(report.state),
         progress=reading_progress(report.grade) if report.state is interview.FeedbackState.WAITING else None,
         meanwhile=meanwhile,
+        own=own_sentence(reading),
+        gradings=[grading_line(report, grading) for grading in report.gradings] if len(report.gradings) > 1 else [],
         gate=gate_sentence(grade),
         flags=flag_sentences(grade),
         tiers=tiers(report, question) if grade and question and grade.score is not None else [],
@@ -122,6 +170,28 @@ def reading_progress(grade: Grade | None) -> dict[str, int] | None:
     if grade is None or not grade.criteria_count or grade.error:
         return None
     return {"read": grade.criteria_read or 0, "count": grade.criteria_count}
+
+
+def own_sentence(reading: feedback.OwnReading | None) -> str:
+    """Return how far the candidate's own model is, or why it gave no grade."""
+    if reading is None or (reading.done and not reading.trouble):
+        return ""
+    if reading.trouble:
+        return f"Your own model gave no grade: {reading.trouble} Nothing was changed; try again or enter another model."
+    return f"Your own model is reading: {reading.read} of {count(reading.count, 'criterion', 'criteria')} read."
+
+
+def grading_line(report: interview.ReportView, grading: Grade) -> dict[str, Any]:
+    """Return one line of the list of gradings."""
+    return {
+        "name": grader_card(grading.kind)["name"] if grading.kind else "Grade",
+        "model": grading.model,
+        "version": grading.version,
+        "when": grading.graded_at,
+        "score": "no score" if grading.score is None else f"{grading.score:.0f} of 100",
+        "here": report.grade is not None and grading.id == report.grade.id,
+        "href": f"/report?attempt={report.attempt_id}&grade={grading.id}",
+    }
 
 
 def points(report: interview.ReportView, question: Question, card: dict[str, Any] | None) -> dict[str, Any]:

@@ -6,12 +6,13 @@ import gradio as gr
 
 from webapp import review
 from webapp.pages import questions
+from webapp.pages.calls import asked
 from webapp.pages.frame import ACTS, REVIEW_LINKS, TIDY, attempt_in, bar, interviewer, page_in_words
 from webapp.pages.verdicts import NAMES, flag_sentences, gate_sentence, grader_card, segments, verdict_lines
 from webapp.pages.view import render, view
 from webapp.pages.wording import count
 from webapp.services import Services, now
-from webapp.store import GradeState
+from webapp.store import Grade, GradeState
 
 STATES = {
     GradeState.PENDING: "being read",
@@ -120,6 +121,9 @@ def render_attempt(item: review.AttemptReview) -> str:
         ],
         choices=CHOICES,
         reviewed_at=item.reviewed_at,
+        trouble=grade.error if grade and grade.error else "",
+        asked=asked(item.calls),
+        others=[other_grade(other) for other in item.grades if grade is None or other.id != grade.id],
         known=item.question.facts if item.question else (),
     )
 
@@ -131,4 +135,15 @@ def decisions(fields: Any) -> dict[str, review.Decision]:
         name.removeprefix("verdict:"): review.Decision(value, texts.get(name.replace("verdict:", "reason:", 1), ""))
         for name, value in texts.items()
         if name.startswith("verdict:")
+    }
+
+
+def other_grade(grade: Grade) -> dict[str, str]:
+    """Return one line about a grading besides the one that is shown."""
+    name = grader_card(grade.kind)["name"] if grade.kind else "Grading"
+    state = STATES.get(grade.state) or ("no score" if grade.score is None else f"{grade.score:.0f} of 100")
+    return {
+        "name": name,
+        "facts": ", ".join(fact for fact in (grade.model, grade.version and f"version {grade.version}") if fact),
+        "state": f"{state}: {grade.error}" if grade.error else state,
     }

@@ -7,6 +7,7 @@ from typing import Any
 from content import Catalog, Criterion, Question
 from webapp.store import (
     AttemptRecord,
+    CallOfGrade,
     Grade,
     GradeState,
     HintTaken,
@@ -65,7 +66,10 @@ class CriterionVerdict:
 
 @dataclass(frozen=True, kw_only=True)
 class AttemptReview(QueueItem):
-    """An attempt in full. `question` holds statement, facts and follow-ups; None when the packs no longer have it."""
+    """An attempt in full. `question` holds statement, facts and follow-ups; None when the packs no longer have it.
+
+    `grade` is the host's newest and `calls` what a language model was asked for it; `grades` are all there are.
+    """
 
     question: Question | None
     answer: str
@@ -75,6 +79,7 @@ class AttemptReview(QueueItem):
     hints: tuple[HintTaken, ...]
     grade: Grade | None
     grades: tuple[Grade, ...]
+    calls: tuple[CallOfGrade, ...]
     criteria: tuple[CriterionVerdict, ...]
     drafts: int
     runs: tuple[Run, ...]
@@ -103,9 +108,12 @@ def attempt(store: Store, catalog: Catalog, attempt_id: str) -> AttemptReview:
         paused_seconds=record.attempt.paused_seconds,
         extended_seconds=record.attempt.extended_seconds,
         hints=record.attempt.hints,
-        grade=record.grade,
-        grades=tuple(store.grades(record.answer.id)),
-        criteria=tuple(_verdict(criterion, record.grade, decided.get(criterion.id)) for criterion in question.criteria)
+        grade=record.host_grade,
+        grades=record.grades,
+        calls=tuple(store.calls_of(record.host_grade.id)) if record.host_grade else (),
+        criteria=tuple(
+            _verdict(criterion, record.host_grade, decided.get(criterion.id)) for criterion in question.criteria
+        )
         if question
         else (),
         reviewed_at=reviews[-1].created_at if reviews else None,
@@ -120,7 +128,7 @@ def release(store: Store, *, session_id: str, now: datetime) -> None:
 
 
 def _line(catalog: Catalog, record: AttemptRecord) -> dict[str, Any]:
-    session, done, grade = record.session, record.attempt, record.grade
+    session, done, grade = record.session, record.attempt, record.host_grade
     question = catalog.questions.get(done.question_id)
     return {
         "attempt_id": done.id,

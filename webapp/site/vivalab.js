@@ -307,9 +307,46 @@
     now();
   };
 
+  /* A candidate's own model: the key goes from its field to the server's memory, and nowhere else. */
+  const own = (element) => {
+    const send = async (method, url, body) => {
+      const options = { method, headers: { "content-type": "application/json" }, body: body && JSON.stringify(body) };
+      const answer = await fetch(url, options).catch(() => null);
+      if (answer?.ok) return null;
+      const said = answer && (await answer.json().catch(() => ({})));
+      return typeof said?.detail === "string" ? said.detail : "The server could not be asked. Try again.";
+    };
+    const act = async (button, steps) => {
+      const trouble = element.querySelector("[role=alert]");
+      button.disabled = true;
+      trouble.textContent = "";
+      for (const step of steps) {
+        const problem = await step();
+        if (problem) {
+          trouble.textContent = problem;
+          button.disabled = false;
+          return;
+        }
+      }
+      location.assign(`/report?attempt=${element.querySelector("[data-own]").dataset.own}`);
+    };
+    const grade = () => send("POST", `/attempts/${element.querySelector("[data-own]").dataset.own}/own-grade`);
+    element.addEventListener("submit", (event) => {
+      event.preventDefault();
+      const form = event.target;
+      const brought = Object.fromEntries(new FormData(form));
+      act(form.querySelector("button"), [() => send("PUT", "/own-model", brought), grade]);
+    });
+    element.addEventListener("click", (event) => {
+      const button = event.target.closest("[data-own-act]");
+      if (!button || button.disabled) return;
+      act(button, [button.dataset.ownAct === "grade" ? grade : () => send("DELETE", "/own-model")]);
+    });
+  };
+
   const go = (url) => {
     if (typeof url === "string" && url.startsWith("/")) location.assign(url);
   };
 
-  window.vivalab = { room, acts, tidy, go };
+  window.vivalab = { room, acts, tidy, own, go };
 })();

@@ -5,6 +5,7 @@ from webapp.store.records import AnswerToGrade, AttemptRecord, CallOfGrade, Grad
 from webapp.store.sessions import Held
 from webapp.store.store import Store
 from webapp.store.tables import (
+    OWN_MODEL,
     Answer,
     Attempt,
     Draft,
@@ -22,6 +23,7 @@ from webapp.store.tables import (
 )
 
 __all__ = [
+    "OWN_MODEL",
     "Answer",
     "AnswerToGrade",
     "Attempt",

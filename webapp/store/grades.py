@@ -8,7 +8,7 @@ from sqlmodel import Session, col, select
 
 from webapp.store.database import Database
 from webapp.store.errors import NotFound
-from webapp.store.records import AnswerToGrade, Grade
+from webapp.store.records import AnswerToGrade, Grade, graded_or_newest
 from webapp.store.tables import Answer, Attempt, GradeCall, GradeRow, GradeState, utc_now
 
 
@@ -142,12 +142,6 @@ class Grades(Database):
     def latest_grade(self, answer_id: str) -> Grade | None:
         """Return the grade to show: the newest result, or where there is none what waits or failed."""
         return graded_or_newest(self.grades(answer_id))
-
-
-def graded_or_newest(grades: Sequence[Grade]) -> Grade | None:
-    """Return the newest graded one of grades sorted by age, else the newest; None of none."""
-    graded = [grade for grade in grades if grade.state is GradeState.GRADED] or grades
-    return graded[-1] if graded else None
 
 
 def grade_of(row: GradeRow) -> Grade:

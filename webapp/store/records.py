@@ -1,11 +1,11 @@
 """What the store hands out besides rows: plain, frozen, and free of any database connection."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from webapp.store.tables import Answer, Attempt, GraderCall, GradeState, InterviewSession, ReviewedVerdict
+from webapp.store.tables import OWN_MODEL, Answer, Attempt, GraderCall, GradeState, InterviewSession, ReviewedVerdict
 
 
 @dataclass(frozen=True)
@@ -62,12 +62,28 @@ class CallOfGrade:
 
 @dataclass(frozen=True)
 class AttemptRecord:
-    """An attempt with its session, and once submitted its answer and the grade to show."""
+    """An attempt with its session, and once submitted its answer and all its gradings, oldest first."""
 
     session: InterviewSession
     attempt: Attempt
     answer: Answer | None
-    grade: Grade | None
+    grades: tuple[Grade, ...]
+
+    @property
+    def grade(self) -> Grade | None:
+        """The newest result, or where there is none what waits or failed."""
+        return graded_or_newest(self.grades)
+
+    @property
+    def host_grade(self) -> Grade | None:
+        """The same of the host's graders alone."""
+        return graded_or_newest([grade for grade in self.grades if grade.kind != OWN_MODEL])
+
+
+def graded_or_newest(grades: Sequence[Grade]) -> Grade | None:
+    """Return the newest graded one of grades sorted by age, else the newest; None of none."""
+    graded = [grade for grade in grades if grade.state is GradeState.GRADED] or grades
+    return graded[-1] if graded else None
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from sqlmodel import Session, col, func, select
 
 from webapp.store.database import Database
 from webapp.store.errors import NotFound
-from webapp.store.grades import grade_of, graded_or_newest
+from webapp.store.grades import grade_of
 from webapp.store.records import AttemptRecord
 from webapp.store.tables import Answer, Attempt, Draft, GradeRow, InterviewSession, Mode, Submitter
 
@@ -233,7 +233,7 @@ def _records(database: Session, *filters: Any, limit: int, newest: Any = Attempt
             session=session,
             attempt=attempt,
             answer=answer,
-            grade=graded_or_newest([grade_of(row) for row in grades.get(answer.id, ())]) if answer else None,
+            grades=tuple(grade_of(row) for row in grades.get(answer.id, ())) if answer else (),
         )
         for session, attempt, answer in found
     ]

@@ -18,6 +18,10 @@ from webapp.store.columns import Shaped, UtcDateTime, named
 Verdicts = tuple[dict[str, Any], ...]  # each: criterion, verdict, quote, start, end, reason
 
 
+OWN_MODEL = "own_llm"
+"""The kind of a grade that a candidate had made by a model of their own."""
+
+
 class Role(StrEnum):
     """What a person may do."""
 

@@ -66,15 +66,19 @@ class MemoryCall:
 
 
 class MemoryLog:
-    """Keeps calls in this object, without their prompts, for grading outside of the application."""
+    """Keeps calls in this object, without their prompts, for grading outside of the application.
 
-    def __init__(self) -> None:
+    With `reuse=False` none is found again, so that grading twice asks twice.
+    """
+
+    def __init__(self, *, reuse: bool = True) -> None:
         self.calls: list[MemoryCall] = []
+        self._reuse = reuse
         self._usable: dict[str, MemoryCall] = {}
 
     def usable_call(self, key: str) -> MemoryCall | None:
         """Return the newest call of that key whose reply could be used."""
-        return self._usable.get(key)
+        return self._usable.get(key) if self._reuse else None
 
     def add_call(
         self,

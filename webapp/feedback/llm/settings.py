@@ -47,6 +47,12 @@ class LlmSettings(BaseSettings):
     )
     llm_price_out: float | None = Field(default=None, ge=0, description="Price of a million tokens written.")
 
+    llm_own: str = Field(
+        default="public",
+        description="Whether candidates may have practice answers read by a model of their own, with their own key: "
+        "`public` (at public https hosts), `off`, or the hosts allowed, separated by commas. On a laptop any address.",
+    )
+
     @field_validator("llm_api_key", "llm_price_in", "llm_price_out", mode="before")
     @classmethod
     def _blank_means_none(cls, value: object) -> object:
