@@ -54,7 +54,7 @@ def build(page: gr.Blocks, services: Services) -> None:
         waiting = is_read or report.state is interview.FeedbackState.WAITING
         runs = len(services.store.runs(user_id, attempt_id))
         question = services.catalog.questions.get(report.question_id)
-        estimate = meanwhile(services, report, question) if waiting else ""
+        estimate = meanwhile(services, report, question)
         unchanged = [gr.skip()] * 4
         return [
             render_report(report, question, runs, meanwhile=estimate, reading=reading),
@@ -100,8 +100,9 @@ def render_own(services: Services, report: interview.ReportView, visit: str | No
 
 
 def meanwhile(services: Services, report: interview.ReportView, question: Question | None) -> str:
-    """Return what the embedded estimate makes of an answer that a language model is still to read."""
-    if services.grader.kind == feedback.CoverageGrader.kind or question is None:
+    """Return what the embedded estimate makes of an answer that the host's language model is still to read."""
+    unread = report.state is interview.FeedbackState.WAITING
+    if not unread or services.grader.kind == feedback.CoverageGrader.kind or question is None:
         return ""
     estimate = feedback.estimate(question, report.answer)
     if estimate.gate:
