@@ -5,6 +5,7 @@ fault of ours: it is logged, and people read a plain apology.
 """
 
 from sandbox import BadInput, EngineFailed
+from sandbox.jail import JailUnavailable
 from webapp.feedback import OwnModelRefused
 from webapp.identity import NotAnInterviewer, SignedOut
 from webapp.interview import (
@@ -46,7 +47,7 @@ WORDS: dict[type[Exception], str] = {
 
 def words(error: Exception) -> str | None:
     """Return the sentence for a known error, None for one that nobody expected."""
-    if isinstance(error, BadInput | EngineFailed | OwnModelRefused):
+    if isinstance(error, BadInput | EngineFailed | JailUnavailable | OwnModelRefused):
         return str(error)
     if isinstance(error, ReasonMissing):
         return f"Nothing was saved yet: say why you decide against the grader on: {error}."

@@ -7,7 +7,7 @@ Values go both ways as plain data; verdicts, expectations and clocks stay with t
 Covered:
     Files, by name or number: none can be opened, listed, looked up or changed. Network and sockets of any family: none
     can be made. Processes and programs: none can be started, signalled, traced or read. The host's memory and
-    environment: never in the process. Threads (32), memory, output, result sizes and time: bounded; the process group
+    environment: never in the process. Threads (64), memory, output, result sizes and time: bounded; the process group
     is killed at the end. Answers written in advance: each request has a token. Pickles, object arrays, sizes that lie:
     refused. It holds with seccomp alone; Landlock, where the kernel has it, shuts files, TCP, abstract sockets and
     signals again.

@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from sandbox.jail.errors import RunEnded
-from sandbox.jail.inside import confinement, wire
-from sandbox.jail.limits import Limits
+from sandbox.jail.inside import wire
+from sandbox.jail.limits import MAX_THREADS, Limits
 from sandbox.jail.process import gone, threads_of
 from sandbox.jail.zygote import Child, Zygote
 
@@ -219,8 +219,8 @@ class Channel:
     def _look(self) -> RunEnded | None:
         if self._stop and self._stop.is_set():
             return RunEnded("stopped", "The run was stopped.")
-        if threads_of(self.child.pid) > confinement.MAX_THREADS:
-            return RunEnded("threads", f"The code started more than {confinement.MAX_THREADS} threads.")
+        if threads_of(self.child.pid) > MAX_THREADS:
+            return RunEnded("threads", f"The code started more than {MAX_THREADS} threads.")
         return None
 
     def _take_output(self, selector: selectors.BaseSelector) -> RunEnded | None:

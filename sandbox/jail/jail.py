@@ -116,9 +116,13 @@ class Jail:
             )
         except OSError as error:
             raise JailUnavailable(f"No process could be started for the code: {error}.") from None
-        channel = Channel(zygote, child, limits, on_print=on_print, stop=stop)
-        first = channel.inbox(None)
-        channel.start()
+        try:
+            channel = Channel(zygote, child, limits, on_print=on_print, stop=stop)
+            first = channel.inbox(None)
+            channel.start()
+        except BaseException:
+            zygote.end(child)
+            raise
         with self._lock:
             self._runs.add(channel)
         try:
@@ -154,7 +158,7 @@ class Jail:
             return self._zygote
 
     def _find_out(self) -> Status:
-        if not self._unconfined and sys.platform != "linux":
+        if sys.platform != "linux" and (sys.platform == "win32" or not self._unconfined):
             return Status(
                 False, False, sentence="Code can't be run here: shutting it in needs Linux. Use the container."
             )
@@ -164,8 +168,10 @@ class Jail:
                     return Status(True, False, run.layers, UNCONFINED)
                 run.load(probe.SOURCE)
                 found = run.call("probe").value
-        except (JailUnavailable, RunEnded, CallTimedOut) as error:
-            return Status(False, False, sentence=f"Code can't be run here: {error}")
+        except JailUnavailable as error:
+            return Status(False, False, sentence=str(error))
+        except (RunEnded, CallTimedOut) as error:
+            return Status(False, False, sentence=f"Code can't be run here. The self-test failed: {error}")
         probes = {name: found.get(name) is True for name in probe.NAMES}
         if open_doors := [name for name, shut in probes.items() if not shut]:
             return Status(

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+MAX_THREADS = 64
+"""Of one run, those that calls are made in included; the host counts them and ends a run that has more."""
+
 
 @dataclass(frozen=True)
 class Limits:

@@ -18,6 +18,7 @@ from sandbox.jail.process import Memory
 from sandbox.jail.values import Callback, Picture
 
 ARGUMENT_BYTES = 512 << 20
+SHORTEST_WAIT = 0.01
 CALLBACK_RESULTS = 4
 """The arguments of all callbacks of a call are kept, and may have so many times the bytes of one result."""
 
@@ -69,7 +70,7 @@ class Result:
 class Run:
     """A candidate's module in its own process; what it keeps lives until the run is closed.
 
-    Several threads may call at once: each call has a thread of its own inside. Made by `Jail.open`.
+    Several threads may call at once: each call has a thread of its own inside, up to 16. Made by `Jail.open`.
     """
 
     def __init__(self, channel: Channel, limits: Limits, *, layers: tuple[str, ...]) -> None:
@@ -170,7 +171,6 @@ class _Call:
         self._kept_bytes = 0
         self._began = self._started = self._clock.now()
         self.peak_bytes: int | None = None
-        self.arrays: tuple[ArrayFacts, ...] = ()
 
     @property
     def seconds(self) -> float:
@@ -200,7 +200,7 @@ class _Call:
         try:
             if frame.head["kind"] == "bad":
                 raise BadResult(f"What came back can't be used: {text(frame.head.get('why'))}.")
-            value = self._value(frame, "What came back")
+            value, arrays = self._value(frame, "What came back")
         finally:
             if what["op"] != "load" and (args or kwargs):
                 self._started = self._clock.now()
@@ -208,7 +208,7 @@ class _Call:
                 names = self._take("checked").head.get("names")
                 known = {*map(str, range(len(args))), *kwargs}
                 modified = tuple(name for name in names or () if name in known) if is_texts(names) else ()
-        return Result(value, seconds, self.peak_bytes, self.arrays, modified)
+        return Result(value, seconds, self.peak_bytes, arrays, modified)
 
     def _write(self, head: dict[str, Any], buffers: list[wire.Buffer] | None = None) -> None:
         if not self._channel.write({"id": self._token, **head}, buffers or [], lambda: self._remaining() <= 0):
@@ -228,7 +228,7 @@ class _Call:
         """Return the next frame, which must be of one of these kinds; run callbacks and raise errors on the way."""
         while True:
             try:
-                frame = self._inbox.take(self._remaining())
+                frame = self._inbox.take(max(SHORTEST_WAIT, self._remaining()))
             except queue.Empty:
                 if self._remaining() <= 0:  # else a callback in another thread stopped the clock meanwhile
                     self._time_out()
@@ -269,14 +269,15 @@ class _Call:
     def _answer(
         self, callback: Callback, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[Any, list[wire.Buffer]]:
-        if len(callback.calls) >= callback.max_calls:
-            raise RuntimeError(f"this function may be called {callback.max_calls} times at most")
-        callback.calls.append((args, kwargs))
+        with self._run._lock:
+            if len(callback.calls) >= callback.max_calls:
+                raise RuntimeError(f"this function may be called {callback.max_calls} times at most")
+            callback.calls.append((args, kwargs))
         encoder = wire.Encoder(self._special, ARGUMENT_BYTES)
         return encoder.node(callback.function(*args, **kwargs)), encoder.buffers
 
     def _arguments(self, frame: Frame) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        both = self._value(frame, "An argument")
+        both, _ = self._value(frame, "An argument")
         if (
             type(both) is list
             and len(both) == 2
@@ -287,7 +288,7 @@ class _Call:
             return both[0], both[1]
         raise BadResult("An argument can't be used.")
 
-    def _value(self, frame: Frame, subject: str) -> Any:
+    def _value(self, frame: Frame, subject: str) -> tuple[Any, tuple[ArrayFacts, ...]]:
         decoder = wire.Decoder(self._special_back, wire.Body.of(frame.body))
         try:
             value = decoder.value(frame.head.get("value"))
@@ -295,11 +296,11 @@ class _Call:
                 raise wire.Malformed("more bytes than values")
         except (wire.Malformed, TypeError, ValueError, IndexError) as error:
             raise BadResult(f"{subject} can't be used: {error}.") from None
-        self.arrays = tuple(
+        arrays = (
             ArrayFacts(path, array.dtype.name, array.shape, contiguous, native)
             for path, contiguous, native, array in decoder.arrays
         )
-        return value
+        return value, tuple(arrays)
 
     def _special(self, value: Any, buffers: list[wire.Buffer]) -> list[Any] | None:
         if isinstance(value, Picture):

@@ -21,7 +21,7 @@ START_SECONDS = 60.0
 ENVIRONMENT = {
     "OPENBLAS_NUM_THREADS": "1",  # one run, one core
     "OMP_NUM_THREADS": "1",
-    "MALLOC_ARENA_MAX": "2",  # every arena reserves 64 MiB of the address space that is limited
+    "MALLOC_ARENA_MAX": "1",  # every further one would reserve 64 MiB of the address space that is limited
 }
 PROGRAM = "import sys; sys.path.insert(0, sys.argv.pop()); from inside.zygote import main; del sys.path[0]; main()"
 PIPE_BYTES = 1 << 20
@@ -59,7 +59,7 @@ class Zygote:
                 )
             except OSError as error:
                 self._control.close()
-                raise JailUnavailable(f"its process can't be started: {error}.") from None
+                raise JailUnavailable(f"Code can't be run here: no process could be started ({error}).") from None
         self._control.settimeout(START_SECONDS)
         try:
             first = json.loads(self._control.recv(65536) or b'{"refused": "its process ended at once"}')
@@ -67,7 +67,7 @@ class Zygote:
             first = {"refused": f"its process did not start: {error}"}
         if "refused" in first:
             self.close()
-            raise JailUnavailable(first["refused"])
+            raise JailUnavailable(f"Code can't be run here: {first['refused']}.")
 
     @property
     def alive(self) -> bool:
@@ -117,7 +117,10 @@ class Zygote:
 
     def close(self) -> None:
         """End the process, and with it every run."""
-        self._control.close()
+        with contextlib.suppress(OSError):
+            self._control.shutdown(socket.SHUT_RDWR)  # whoever waits for an answer is told first
+        with self._lock:
+            self._control.close()
         try:
             self._process.wait(5)
         except subprocess.TimeoutExpired:

@@ -17,9 +17,6 @@ PR_SET_PDEATHSIG = 1
 PR_SET_NO_NEW_PRIVS = 38
 
 NOBODY = 65534
-MAX_THREADS = 32
-"""Of one run; the host counts them and ends a run that has more."""
-
 THREAD_MARGIN = 512
 """Room under RLIMIT_NPROC, which counts the tasks of a user all over the machine, other containers included."""
 
@@ -75,7 +72,10 @@ class Filter:
     """
 
     def __init__(self, otherwise: int) -> None:
-        self.library = ctypes.CDLL("libseccomp.so.2", use_errno=True)
+        try:
+            self.library = ctypes.CDLL("libseccomp.so.2", use_errno=True)
+        except OSError:
+            raise NotConfined("libseccomp is missing (Debian's package libseccomp2)") from None
         self.library.seccomp_init.restype = ctypes.c_void_p
         self.library.seccomp_init.argtypes = [ctypes.c_uint32]
         self.context = ctypes.c_void_p(self.library.seccomp_init(otherwise))

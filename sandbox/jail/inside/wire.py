@@ -21,6 +21,7 @@ import builtins
 import math
 import struct
 from collections.abc import Callable, Iterator
+from io import BytesIO
 from json import JSONEncoder, loads
 from typing import Any
 
@@ -35,6 +36,7 @@ MAX_ITEMS = 200_000
 MAX_DEPTH = 16
 MAX_INT = 1 << 64
 SHORT_TEXT = 256
+PIECE = 1 << 20
 MAX_SIDE = 65_535
 DTYPES = ("|b1", "|i1", "|u1", "<i2", "<u2", "<i4", "<u4", "<i8", "<u8", "<f2", "<f4", "<f8")
 MAX_NDIM = 16
@@ -210,10 +212,14 @@ class Body:
         """Return the next bytes; Malformed if the length is no length or there are fewer."""
         if type(length) is not int or not 0 <= length <= self.left:
             raise Malformed("a length that lies")
-        target = bytearray(length)
-        self.left -= length
-        self._fill(memoryview(target))
-        return bytes(target)
+        taken = BytesIO()  # gives its bytes away without a copy, which would count as the candidate's memory
+        while length:
+            piece = memoryview(bytearray(min(length, PIECE)))
+            self.left -= len(piece)
+            length -= len(piece)
+            self._fill(piece)
+            taken.write(piece)
+        return taken.getvalue()
 
     def drop(self) -> None:
         """Take what is left and keep none of it."""

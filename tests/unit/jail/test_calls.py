@@ -351,6 +351,20 @@ def test_memory_beyond_the_limit_is_an_error_of_the_call(jail: Jail) -> None:
         assert failed.value.kind == "MemoryError"
 
 
+def test_arguments_beyond_the_memory_are_an_error_of_the_call(jail: Jail) -> None:
+    with jail.open(ECHO, limits=Limits(memory_bytes=50 << 20)) as run:
+        for argument in (bytes(100 << 20), np.zeros(100 << 17)):
+            with pytest.raises(CallFailed) as failed:
+                run.call("f", argument)
+            assert failed.value.kind.endswith("MemoryError")
+        assert run.call("f", 1).value == 1
+
+
+def test_an_argument_that_can_not_be_sent_is_the_callers_mistake(jail: Jail) -> None:
+    with jail.open(ECHO) as run, pytest.raises(TypeError, match=r"\[0\]\[0\] is a object"):
+        run.call("f", object())
+
+
 def test_peak_memory_is_that_of_the_call_alone(jail: Jail) -> None:
     source = "import numpy as np\ndef f(n): return float(np.ones(n << 17).sum())"
     with jail.open(source) as run:

@@ -17,10 +17,9 @@ import sys
 for name in ("issubclass", "type", "repr", "bool", "id", "hash", "any", "all"):
     setattr(sys.modules["builtins"], name, lambda *a, **k: True)
 """,
-    "hashing": """
-import hashlib, sys
-for module in (hashlib, sys.modules["_blake2"]):
-    module.blake2b = lambda *a, **k: hashlib.md5()
+    "checksums": """
+import zlib
+zlib.crc32 = lambda *a: 0
 """,
     "the clock": """
 import time
@@ -62,7 +61,7 @@ def f(array, picture):
 @pytest.mark.parametrize("patched", PATCHES)
 def test_facts_are_true_when_it_patches(jail: Jail, patched: str) -> None:
     with jail.open(PATCHES[patched] + HONEST) as run:
-        picture = Picture.of(Image.new("L", (8, 8), 100))
+        picture = Picture.of(Image.new("L", (8, 8), 100), "BMP")
         result = run.call("f", np.arange(6.0).reshape(2, 3), picture)
     assert [fact.c_contiguous for fact in result.arrays] == [False]
     assert result.modified == ("0", "1")
