@@ -298,7 +298,8 @@ ENDS = {
     "null_pointer": Attack("ctypes.string_at(0)", "RunEnded signal"),
     "abort": Attack("libc.abort()", "RunEnded signal"),
     "call_of_x32": Attack("call(0x40000000 | 2, b'/etc/passwd', 0, 0)", "RunEnded seccomp"),
-    "close_the_channel": Attack("os.close(4)", "RunEnded channel"),
+    "close_the_channel": Attack("os.close(4)", "RunEnded exit"),
+    "close_the_channel_and_stay": Attack("os.close(4) or time.sleep(9)", "RunEnded channel"),
     "close_the_requests": Attack("os.close(3)", "None"),
     "close_output": Attack("os.close(1) or os.close(2) or 'answered'", "answered"),
     "error_without_text": Attack(
