@@ -1,4 +1,4 @@
-"""The application: FastAPI with the guard around two Gradio mounts, one for candidates and one for interviewers."""
+"""The application: FastAPI with the guard around three Gradio mounts: interview, sandbox, review."""
 
 import getpass
 import os
@@ -22,9 +22,10 @@ from starlette.middleware import Middleware
 from starlette.middleware.sessions import SessionMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
+from sandbox import BadInput, EngineFailed
 from webapp import identity
 from webapp.headers import SameSiteOnly, SecurityHeaders
-from webapp.pages import HEAD, candidate_pages, review_pages, theme
+from webapp.pages import HEAD, candidate_pages, review_pages, sandbox_pages, theme
 from webapp.routes import router
 from webapp.services import Services
 from webapp.settings import Settings
@@ -39,7 +40,10 @@ SPACE_FRAMES = "'self' https://huggingface.co https://*.hf.space"
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
-    """Return the application: '/' for candidates, '/review' for interviewers, '/healthz' and '/readyz' for probes."""
+    """Return the application.
+
+    '/' and '/sandbox' for candidates, '/review' for interviewers, '/healthz' and '/readyz' for probes.
+    """
     settings = settings or Settings()
     services = Services.open(settings)
 
@@ -53,9 +57,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.services = services
     app.include_router(router)
     app.mount("/site", StaticFiles(directory=SITE))
-    for kind in (NotFound, identity.SignedOut):
+    for kind in (NotFound, identity.SignedOut, identity.NotAnInterviewer, BadInput, EngineFailed):
         app.add_exception_handler(kind, answer_in_words)
     mount(app, review_pages(services), "/review", who=reviewer_name)
+    mount(app, sandbox_pages(services), "/sandbox", who=candidate_name)
     mount(app, candidate_pages(services), "/", who=candidate_name)
     return app
 
@@ -130,4 +135,6 @@ def reviewer_name(request: Request) -> str | None:
 
 def answer_in_words(_: Request, error: Exception) -> JSONResponse:
     """Answer a known error with its sentence."""
-    return JSONResponse({"detail": words(error)}, 401 if isinstance(error, identity.SignedOut) else 404)
+    statuses = {identity.SignedOut: 401, identity.NotAnInterviewer: 403, NotFound: 404, EngineFailed: 503}
+    status = next((code for kind, code in statuses.items() if isinstance(error, kind)), 422)
+    return JSONResponse({"detail": words(error)}, status)

@@ -1,4 +1,4 @@
-"""The application's own HTTP routes: drafts, sign-in of interviewers, health."""
+"""The application's own HTTP routes: drafts, pictures, sign-in of interviewers, health."""
 
 from pathlib import Path
 from typing import Annotated
@@ -10,8 +10,9 @@ from pydantic import BaseModel, Field
 
 from webapp import feedback, identity, interview
 from webapp.password import ReviewClosed, TooManyFailures, WrongPassword
+from webapp.pictures import sources_of
 from webapp.services import Services, now
-from webapp.store import StoreNotReady
+from webapp.store import NotFound, StoreNotReady
 from webapp.words import words
 
 router = APIRouter()
@@ -101,6 +102,34 @@ def grade_with_own_model(attempt_id: str, request: Request, services: Server, us
     except (feedback.OwnModelRefused, interview.NotSubmitted) as error:
         return JSONResponse({"detail": words(error)}, 409)
     return Response(status_code=202)
+
+
+@router.get("/sandbox")
+def sandbox(request: Request) -> RedirectResponse:
+    """Lead to the sandbox's first page."""
+    return RedirectResponse(f"/sandbox/?{request.url.query}" if request.url.query else "/sandbox/", 307)
+
+
+@router.get("/sandbox/picture")
+def picture(source: str, services: Server, user_id: Candidate) -> Response:
+    """Show a picture: one that is drawn, or one's own upload; 404 for another person's."""
+    return private_png(services.pictures.shown(user_id, source))
+
+
+@router.get("/review/picture")
+def evidence_picture(run: str, number: int, request: Request, services: Server) -> Response:
+    """Show interviewers a picture of a run that stands beside a submitted answer."""
+    identity.interviewer(request)
+    found = services.store.submitted_run(run_id=run)
+    sources = sources_of(found.settings)
+    if not 0 <= number < len(sources):
+        raise NotFound("picture")
+    return private_png(services.pictures.shown(found.user_id, sources[number]))
+
+
+def private_png(data: bytes) -> Response:
+    """Return a picture that the visitor's browser may keep, and nobody between."""
+    return Response(data, media_type="image/png", headers={"cache-control": "private, max-age=3600"})
 
 
 @router.api_route("/healthz", methods=["GET", "HEAD"])

@@ -1,18 +1,21 @@
 """What the pages and routes work with: one object, made once for an application."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from content import Catalog, LiveCatalog, load_catalog
-from sandbox import EngineLoader, Reply
+from sandbox import EngineLoader
 from sandbox.jail import Jail
 from webapp import feedback, interview
 from webapp.password import Gatekeeper
+from webapp.pictures import Pictures, Upload, sources_of, upload_of
 from webapp.settings import Settings
-from webapp.store import Store
+from webapp.store import Run, Store
 
 SETTLE_SECONDS = 1.0
+TIDY_SECONDS = 3600.0
 
 
 def now() -> datetime:
@@ -29,6 +32,7 @@ class Services:
     live_catalog: LiveCatalog | None
     engine: EngineLoader
     jail: Jail
+    pictures: Pictures
     grader: feedback.HostGrader
     own_models: feedback.OwnModels
     worker: feedback.Worker
@@ -44,6 +48,8 @@ class Services:
         grader = feedback.HostGrader(settings)
         worker = feedback.Worker(store, grade=stored_grading(store, grader, live), threads=grader.threads)
         worker.every(SETTLE_SECONDS, lambda: settle(store, worker))
+        pictures = Pictures(settings.data_dir / "uploads", settings)
+        worker.every(TIDY_SECONDS, lambda: remove_old_uploads(store, pictures, settings.upload_days))
         password = settings.interviewer_password
         return cls(
             settings=settings,
@@ -51,6 +57,7 @@ class Services:
             live_catalog=live,
             engine=EngineLoader(settings),
             jail=Jail(settings),
+            pictures=pictures,
             grader=grader,
             own_models=feedback.OwnModels(
                 store, allowed=settings.llm_own, personal=settings.personal, timeout=settings.llm_timeout
@@ -73,14 +80,33 @@ class Services:
         """Return the id of one's own attempt, None for an empty one; NotFound if it is another person's."""
         return self.store.attempt(user_id=user_id, attempt_id=attempt_id).attempt.id if attempt_id else None
 
-    def keep_run(self, *, user_id: str, attempt_id: str | None, prompt: str, reply: Reply) -> None:
-        """Keep what was asked, what came out and what it cost."""
-        self.store.add_run(
+    def keep_run(
+        self,
+        *,
+        user_id: str,
+        attempt_id: str | None = None,
+        kind: str,
+        settings: Mapping[str, Any],
+        figures: Mapping[str, Any],
+        receipt: str | None = None,
+    ) -> Run:
+        """Keep one use of the sandbox.
+
+        Args:
+            user_id: Whose it is.
+            attempt_id: The own attempt that it stands beside, None for none.
+            kind: The page that made it and can open it again, such as `pipeline`.
+            settings: All that is needed to do it again, JSON-able: `prompt`, `pictures` (sources), and what else.
+            figures: What came out, JSON-able: `text` (the answer), and what else.
+            receipt: The engine's, where it gives one.
+        """
+        return self.store.add_run(
             user_id=user_id,
             attempt_id=attempt_id,
-            kind="ask",
-            settings={"prompt": prompt},
-            figures={"text": reply.text, "trace": reply.trace.summary()},
+            kind=kind,
+            settings=settings,
+            figures=figures,
+            receipt=receipt,
             now=now(),
         )
 
@@ -103,6 +129,18 @@ def settle(store: Store, worker: feedback.Worker) -> None:
     """Submit what is past its deadline and have it graded."""
     if interview.settle_overdue(store, now=now()):
         worker.wake()
+
+
+def remove_old_uploads(store: Store, pictures: Pictures, days: int) -> int:
+    """Remove uploads that were last given `days` ago, but those that stand as evidence beside an answer."""
+    return pictures.remove_older(now() - timedelta(days=days), except_for=evidence(store))
+
+
+def evidence(store: Store, user_id: str | None = None) -> set[Upload]:
+    """Return the uploads in runs beside an answer, of everybody or of one person."""
+    runs = store.attached_runs(user_id)
+    uploads = (upload_of(run.user_id, source) for run in runs for source in sources_of(run.settings))
+    return {upload for upload in uploads if upload is not None}
 
 
 def stored_grading(

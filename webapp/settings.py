@@ -54,6 +54,13 @@ class Settings(LlmSettings, SandboxSettings):
         description="Signs cookies; the same for all processes of one service. Default: made once, kept in DATA_DIR.",
     )
     max_upload_mb: int = Field(default=20, ge=1, le=200, description="Largest picture that is accepted, in MB.")
+    upload_days: int = Field(
+        default=30,
+        ge=1,
+        le=3650,
+        description="Days that an uploaded picture is kept after it was last given; those in runs beside an answer "
+        "stay with the answer.",
+    )
     reload_content: bool = Field(
         default=False, description="Read questions again when their files change (for authors)."
     )

@@ -9,19 +9,42 @@ from pathlib import Path
 from typing import Any
 
 from sandbox.tiny.comparisons import MANY_TASKS, PAIR_TASKS
+from sandbox.tiny.composing import ROWS, Placed, compose
 from sandbox.tiny.drawing import draw
 from sandbox.tiny.questions import TASKS, Question, caption
-from sandbox.tiny.scene import Object, Scene, Text, sample_scene
+from sandbox.tiny.scene import (
+    ALPHABET,
+    BACKGROUNDS,
+    COLORS,
+    MOST_OBJECTS,
+    POSITIONS,
+    SHAPES,
+    SIZES,
+    Object,
+    Scene,
+    Text,
+    sample_scene,
+)
 
 __all__ = [
+    "ALPHABET",
+    "BACKGROUNDS",
+    "COLORS",
     "MANY_TASKS",
+    "MOST_OBJECTS",
     "PAIR_TASKS",
+    "POSITIONS",
+    "ROWS",
+    "SHAPES",
+    "SIZES",
     "TASKS",
     "Object",
+    "Placed",
     "Question",
     "Scene",
     "Text",
     "caption",
+    "compose",
     "draw",
     "evaluate",
     "sample_scene",

@@ -68,7 +68,8 @@ _LARGE_RADIUS = (13.0, 17.0)
 _HUGE_RADIUS = (17.0, 28.0)
 _CELL = PICTURE_SIZE / 3
 _CELL_MARGIN = 2.0  # a centre closer to a cell's border has no clear position
-_CONTRAST = 75.0  # least RGB distance between an object and its ground
+LEAST_CONTRAST = 75.0
+"""Least RGB distance between an object and its ground."""
 
 
 @dataclass(frozen=True)
@@ -315,7 +316,7 @@ def _visible_color(rng: random.Random, colors: Sequence[str], ground: RGB) -> tu
         for _ in range(4):
             color = rng.choice(source)
             rgb = color_shade(rng, color)
-            if contrast(rgb, ground) > _CONTRAST:
+            if contrast(rgb, ground) > LEAST_CONTRAST:
                 return color, rgb
     color = "yellow" if sum(ground) < 384 else "red"
     return color, COLORS[color][0]

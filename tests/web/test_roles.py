@@ -27,12 +27,30 @@ CANDIDATE_HANDLERS = {
     "load_2": "refused",  # the report
     "look_again": "refused",  # the report, asked again while it waits
     "look": "nothing of anybody",
-    "load_scenes": "nothing of anybody",
     "take_scene": "nothing of anybody",
+    "remove_picture": "nothing of anybody",
+    "take_upload": "own uploads only",
+    "edit": "nothing of anybody",
     "take_idea": "nothing of anybody",
     "ask": "refused",
     "stop": "nothing of anybody",
     "load_grader": "nothing of anybody",
+}
+SANDBOX_HANDLERS = {
+    "look": "nothing of anybody",
+    "take_scene": "nothing of anybody",
+    "remove_picture": "nothing of anybody",
+    "take_upload": "own uploads only",
+    "edit": "nothing of anybody",
+    "take_idea": "nothing of anybody",
+    "take_suggestion": "nothing of anybody",
+    "ask": "refused",
+    "stop": "nothing of anybody",
+    "open_pipeline": "refused",
+    "run_pipeline": "own uploads only",
+    "load_runs": "own runs only",
+    "delete_uploads": "own uploads only",
+    "load_run": "refused",
 }
 REVIEW_HANDLERS = {"load_queue", "load_attempt", "decide", "load_questions"}
 
@@ -66,14 +84,16 @@ def test_each_handler_has_a_row_here(server: Server, visitor_of: Any) -> None:
     interviewer.visit()
     interviewer.http.post("/sign-in", data={"password": PASSWORD})
     assert {base(name) for name in handlers(guest.config())} == {base(name) for name in CANDIDATE_HANDLERS}
+    assert {base(name) for name in handlers(guest.config("/sandbox"))} == set(SANDBOX_HANDLERS)
     assert set(handlers(interviewer.config("/review"))) == REVIEW_HANDLERS
 
 
 def test_nobody_without_a_cookie_reaches_any_handler(server: Server, visitor_of: Any) -> None:
     guest, nobody = visitor_of(server), visitor_of(server)
     guest.visit()
-    for index in handlers(guest.config()).values():
-        assert nobody.call(index, [])["status"] == 401
+    for mount in ("", "/sandbox"):
+        for index in handlers(guest.config(mount)).values():
+            assert nobody.call(index, [], mount=mount)["status"] == 401
 
 
 def test_no_handler_gives_or_changes_a_strangers_attempt(server: Server, visitor_of: Any, attempt: str) -> None:

@@ -6,11 +6,23 @@ from typing import Any
 
 from PIL import Image
 
-from sandbox import Reply, Trace
+from sandbox import ArraySummary, Reply, Trace
 from webapp.pages.view import render
 from webapp.pages.wording import count, shape
 
 MOST_PIECES = 400
+WORK = {
+    "open": "decodes the files, turns them upright, makes them RGB",
+    "preprocess": "resizes, crops and normalizes to what the vision tower takes",
+    "encode": "runs the vision tower up to the chosen layer",
+    "select": "drops the class token",
+    "reduce": "may drop or merge image tokens; by itself it keeps all",
+    "project": "maps each feature into the language model's embedding space",
+    "prompt": "applies the chat template, makes room for the pictures, tokenizes",
+    "merge": "puts the projected features where the image tokens stand",
+    "generate": "prefills the prompt, then chooses token after token",
+}
+"""What each stage does, in words."""
 
 
 def data_url(image: Image.Image) -> str:
@@ -41,6 +53,56 @@ def render_trace(reply: Reply) -> str:
         f"{count(trace.new_tokens, 'new token')}. {trace.model} on {trace.device}, {trace.dtype}.",
         tokens=pieces(trace),
     )
+
+
+def render_pipeline(trace: Trace) -> str:
+    """Return every stage's HTML: input, output, shape, dtype, range and time, the pictures and the token strip."""
+    slowest = max((record.seconds for record in trace.stages), default=0) or 1
+    return render(
+        "pipeline",
+        pictures=pictures(trace),
+        stages=[
+            {
+                "name": record.name,
+                "does": WORK[record.name],
+                "note": record.note,
+                "input": array(record.input),
+                "output": array(record.output),
+                "share": 100 * record.seconds / slowest,
+                "ms": 1000 * record.seconds,
+            }
+            for record in trace.stages
+        ],
+        counts=f"{count(trace.prompt_tokens, 'prompt token')}, {trace.image_tokens} of them of pictures; "
+        f"{count(trace.new_tokens, 'new token')}. {trace.model} on {trace.device}, {trace.dtype}.",
+        tokens=strip(trace),
+        answer=trace.answer_pieces,
+    )
+
+
+def array(summary: ArraySummary) -> dict[str, str]:
+    """Return how a stage's input or output reads: shape, kind, and range of its values."""
+    if summary.minimum is None or summary.maximum is None or summary.mean is None:
+        return {"shape": shape(summary.shape), "dtype": summary.dtype, "range": ""}
+    spread = f"{summary.minimum:.4g} to {summary.maximum:.4g}"
+    if summary.dtype.startswith("float"):
+        spread += f", mean {summary.mean:.3g}"
+    return {"shape": shape(summary.shape), "dtype": summary.dtype, "range": spread}
+
+
+def strip(trace: Trace) -> list[dict[str, Any]]:
+    """Return the prompt's tokens one by one, those of a picture as many as it has."""
+    return [
+        {"image": segment.image, "count": segment.count, "start": segment.start, "pieces": []}
+        if segment.kind == "image"
+        else {
+            "image": None,
+            "count": segment.count,
+            "start": segment.start,
+            "pieces": [piece.replace("\n", "↵") for piece in segment.pieces],
+        }
+        for segment in trace.tokens
+    ]
 
 
 def pictures(trace: Trace) -> list[dict[str, Any]]:

@@ -285,14 +285,22 @@
     },
   };
 
-  /* Buttons inside a view report what they stand for: data-act names the event's payload. */
-  const acts = (element, trigger) =>
+  /* Buttons inside a view report what they stand for: data-act names the event's payload; data-change does it for a
+     field whose value was changed. Every event carries the view's fields. */
+  const acts = (element, trigger) => {
+    const report = (data) => {
+      const fields = element.querySelectorAll("[name]");
+      trigger("select", { ...data, fields: Object.fromEntries([...fields].map((f) => [f.name, f.value])) });
+    };
     element.addEventListener("click", (event) => {
       const button = event.target.closest("[data-act]");
-      if (!button || button.disabled) return;
-      const fields = element.querySelectorAll("[name]");
-      trigger("select", { ...button.dataset, fields: Object.fromEntries([...fields].map((f) => [f.name, f.value])) });
+      if (button && !button.disabled) report({ ...button.dataset });
     });
+    element.addEventListener("change", (event) => {
+      const field = event.target.closest("[data-change]");
+      if (field) report({ act: field.dataset.change });
+    });
+  };
 
   /* Times into the reader's own time zone; on a narrow screen what can be folded is folded. */
   const tidy = (element, watch) => {

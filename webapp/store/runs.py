@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from sqlalchemy import ColumnElement
 from sqlmodel import col, select
 
 from webapp.store.database import Database
@@ -53,3 +54,27 @@ class Runs(Database):
             query = query.where(Run.attempt_id == attempt_id)
         with self._reading() as database:
             return list(database.exec(query.order_by(col(Run.created_at).desc()).limit(limit)))
+
+    def run(self, *, user_id: str, run_id: str) -> Run:
+        """Return one's own run; NotFound if there is none."""
+        return self._run(Run.id == run_id, Run.user_id == user_id)
+
+    def submitted_run(self, *, run_id: str) -> Run:
+        """Return a run beside a submitted answer, for those who may see everyone's; NotFound if there is none."""
+        submitted = select(Attempt.id).where(col(Attempt.submitted_at).is_not(None))
+        return self._run(Run.id == run_id, col(Run.attempt_id).in_(submitted))
+
+    def attached_runs(self, user_id: str | None = None) -> list[Run]:
+        """Return all runs that stand beside an attempt, submitted or not, of everybody or of one person."""
+        query = select(Run).where(col(Run.attempt_id).is_not(None))
+        if user_id is not None:
+            query = query.where(Run.user_id == user_id)
+        with self._reading() as database:
+            return list(database.exec(query))
+
+    def _run(self, *filters: ColumnElement[bool] | bool) -> Run:
+        with self._reading() as database:
+            found = database.exec(select(Run).where(*filters)).one_or_none()
+        if found is None:
+            raise NotFound("run")
+        return found

@@ -1,0 +1,133 @@
+"""The sandbox's pages: what is one's own stays one's own, and everything begins with one click."""
+
+import hashlib
+import json
+import os
+import re
+from io import BytesIO
+from typing import Any
+
+import httpx
+import pytest
+from PIL import Image
+from playwright.sync_api import Browser, Page, expect
+
+from tests.conftest import Serve, Server
+from tests.web.test_guests import PASSWORD
+from tests.web.test_roles import handlers
+
+SHOTS = os.environ.get("VIVALAB_SHOTS")
+
+
+@pytest.fixture(scope="module")
+def server(serve: Serve) -> Server:
+    return serve(PUBLIC_URL="http://interviews.test", INTERVIEWER_PASSWORD=PASSWORD)
+
+
+@pytest.fixture
+def guest(server: Server, visitor_of: Any) -> Any:
+    visitor = visitor_of(server)
+    visitor.visit()
+    return visitor
+
+
+@pytest.fixture
+def stranger(server: Server, visitor_of: Any) -> Any:
+    visitor = visitor_of(server)
+    visitor.visit()
+    return visitor
+
+
+def photo() -> bytes:
+    buffer = BytesIO()
+    Image.new("RGB", (64, 64), (200, 30, 40)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def give(visitor: Any, data: bytes) -> dict[str, Any]:
+    """Upload a picture as the page does; return the file as Gradio names it."""
+    sent = visitor.http.post("/sandbox/gradio_api/upload", files={"files": ("mine.png", data, "image/png")})
+    return {"path": sent.json()[0], "meta": {"_type": "gradio.FileData"}}
+
+
+def call(visitor: Any, name: str, data: list[Any], **options: Any) -> dict[str, Any]:
+    return visitor.call(handlers(visitor.config("/sandbox"))[name], data, mount="/sandbox", **options)
+
+
+def ask(visitor: Any, source: str = "scene:11") -> str:
+    """Run the pipeline; return the kept run's id."""
+    done = call(visitor, "run_pipeline", [source, "What color is the star?", 0, None, None, None])
+    assert done["success"], done
+    found = re.search(r"/sandbox/run\?run=([0-9a-f]{32})", json.dumps(done))
+    assert found
+    return found[1]
+
+
+def test_an_upload_leaves_the_shared_cache_and_only_its_owner_sees_it(
+    server: Server, guest: Any, stranger: Any
+) -> None:
+    file = give(guest, photo())
+    taken = call(guest, "take_upload", [file])
+    source = f"upload:{hashlib.sha256(photo()).hexdigest()}"
+    assert source in json.dumps(taken)
+    assert guest.http.get(f"/sandbox/gradio_api/file={file['path']}").status_code in (403, 404)
+    mine = guest.http.get("/sandbox/picture", params={"source": source})
+    assert (mine.status_code, mine.headers["content-type"]) == (200, "image/png")
+    assert stranger.http.get("/sandbox/picture", params={"source": source}).status_code == 404
+    assert httpx.get(f"{server.url}/sandbox/picture", params={"source": source}).status_code == 401
+    refused = call(stranger, "run_pipeline", [source, "What is this?", 0, None, None, None])
+    assert not refused["success"]
+
+
+def test_a_run_is_shown_to_its_owner_alone(guest: Any, stranger: Any) -> None:
+    run_id = ask(guest)
+    mine = call(guest, "load_run", [], query=f"?run={run_id}")
+    theirs = call(stranger, "load_run", [], query=f"?run={run_id}")
+    assert "What color is the star?" in json.dumps(mine)
+    assert "nothing here for you" in json.dumps(theirs)
+    assert "What color" not in json.dumps(call(stranger, "open_pipeline", [], query=f"?run={run_id}"))
+    assert "What color" not in json.dumps(call(stranger, "load_runs", []))
+
+
+@pytest.fixture
+def page(browser: Browser, server: Server) -> Any:
+    context = browser.new_context(viewport={"width": 1280, "height": 800})
+    context.set_default_timeout(60_000)
+    expect.set_options(timeout=60_000)
+    opened = context.new_page()
+    opened.faults = []
+    opened.on("pageerror", lambda error: opened.faults.append(str(error)))
+    yield opened
+    assert opened.faults == []
+    context.close()
+
+
+def look(page: Page, name: str) -> None:
+    if SHOTS:
+        page.screenshot(path=f"{SHOTS}/{name}.png", full_page=True)
+
+
+def test_the_pipeline_opens_with_one_click_and_its_run_is_kept_and_opened_again(page: Page, server: Server) -> None:
+    page.goto(f"{server.url}/sandbox/pipeline")
+    page.get_by_role("button", name="Run the pipeline").click()
+    expect(page.locator(".stages li")).to_have_count(9)
+    expect(page.locator(".strip .image-run i")).to_have_count(64)
+    look(page, "pipeline")
+    page.get_by_role("link", name="Kept run").click()
+    expect(page.get_by_role("heading", name="Describe the image.")).to_be_visible()
+    page.get_by_role("link", name="Open with these settings").click()
+    page.wait_for_url(re.compile("/sandbox/pipeline"))
+    expect(page.get_by_label("Prompt")).to_have_value("Describe the image.")
+
+
+def test_an_own_scene_is_drawn_by_clicks_and_the_model_understands_it(page: Page, server: Server) -> None:
+    page.goto(f"{server.url}/sandbox/")
+    page.get_by_role("tab", name="Draw").click()
+    page.get_by_label("Shape").select_option("star")
+    page.get_by_label("Color").select_option("green")
+    page.get_by_role("button", name="center: empty").click()
+    expect(page.get_by_role("button", name="center: large green star")).to_be_visible()
+    page.get_by_label("Prompt").fill("Describe the image.")
+    page.get_by_role("button", name="Ask the model").click()
+    expect(page.locator(".reply")).to_contain_text("A large green star")
+    look(page, "draw")
