@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from transformers import AutoConfig, AutoProcessor, LlavaForConditionalGeneration
+from transformers import AutoConfig, AutoModelForImageTextToText
 from transformers.utils import logging
 
 from sandbox.device import Placement
 from sandbox.errors import EngineFailed
+from sandbox.processor import load_processor
+from sandbox.tiles import TILED, Layout, layouts
 
-PLACEHOLDER = "<image>"
-"""What people write where a picture stands, whatever the checkpoint's own token is."""
+FAMILIES = ("llava", "vipllava", "llava_next", "llava_onevision")
+"""Model types that run here."""
 
 
 @dataclass(frozen=True)
@@ -25,9 +27,9 @@ class Checkpoint:
 
     name: str
     model: Any
-    """`LlavaForConditionalGeneration`, in evaluation mode."""
+    """`LlavaForConditionalGeneration` or a relative of its, in evaluation mode."""
     processor: Any
-    """`LlavaProcessor` with Pillow's image processor."""
+    """Its processor, with Pillow's image processor."""
     placement: Placement
 
     @property
@@ -43,8 +45,8 @@ class Checkpoint:
     @property
     def feature_layer(self) -> int | list[int]:
         """Vision layer, or layers side by side, whose hidden states are used."""
-        layer: int | list[int] = self.model.config.vision_feature_layer
-        return layer
+        layer = self.model.config.vision_feature_layer
+        return layer if isinstance(layer, int) else list(layer)
 
     @property
     def vision_layers(self) -> int:
@@ -54,7 +56,7 @@ class Checkpoint:
     @property
     def strategy(self) -> str:
         """`default` drops the class token, `full` keeps all."""
-        return str(self.model.config.vision_feature_select_strategy)
+        return str(getattr(self.model.config, "vision_feature_select_strategy", "default"))  # VipLLaVA has no other
 
     @property
     def patch_size(self) -> int:
@@ -91,11 +93,35 @@ class Checkpoint:
     @property
     def parameters(self) -> int:
         """Number of weights."""
-        return sum(weight.numel() for weight in self.model.parameters())
+        return int(self.model.num_parameters())
+
+    @property
+    def tiled(self) -> bool:
+        """Whether a picture is cut into tiles."""
+        return self.model.config.model_type in TILED
+
+    def layouts(self, sizes: Sequence[tuple[int, int]]) -> list[Layout]:
+        """Return how the pictures of one prompt are cut into tiles and tokens.
+
+        Args:
+            sizes: Width and height of each, upright; nothing needs to be decoded.
+        """
+        return layouts(sizes, self.model.config, self.processor)
+
+    def count_image_tokens(self, size: tuple[int, int], images: int = 1) -> int:
+        """Return how many tokens a picture takes in a prompt of `images` pictures, by its width and height alone."""
+        return self.layouts([size] * images)[0].tokens
+
+    def count_tiles(self, size: tuple[int, int], images: int = 1) -> int:
+        """Return how many squares the vision tower sees of a picture in a prompt of `images` pictures."""
+        return self.layouts([size] * images)[0].tiles
 
     def tensor(self, array: np.ndarray) -> torch.Tensor:
         """Copy an array to the model's device; floats become its dtype."""
-        tensor = torch.tensor(array, device=self.placement.device)
+        if self.placement.device.startswith("cuda"):  # from pinned memory the copy runs beside the computation
+            tensor = torch.tensor(array).pin_memory().to(self.placement.device, non_blocking=True)
+        else:
+            tensor = torch.tensor(array, device=self.placement.device)
         return tensor.to(self.placement.dtype) if tensor.is_floating_point() else tensor
 
     @torch.inference_mode()
@@ -132,19 +158,19 @@ def load_checkpoint(name: str, placement: Placement, progress: Callable[[str], N
     try:
         progress(f"Reading the settings of {label}")
         config = AutoConfig.from_pretrained(source)
-        if config.model_type != "llava":
+        if config.model_type not in FAMILIES:
             raise EngineFailed(
-                f"{name} is a {config.model_type} model. The sandbox runs those of type llava, such as "
-                "llava-hf/llava-1.5-7b-hf; set SANDBOX_MODEL to one."
+                f"{name} is a {config.model_type} model. The sandbox runs those of the types {', '.join(FAMILIES)}, "
+                "such as llava-hf/llava-1.5-7b-hf; set SANDBOX_MODEL to one."
             )
         if not hasattr(config.vision_config, "image_size") or config.vision_config.model_type == "pixtral":
             raise EngineFailed(
                 f"{name} has a vision tower of type {config.vision_config.model_type}. The sandbox runs towers with "
                 "square pictures, such as CLIP and SigLIP; set SANDBOX_MODEL to a model with one."
             )
-        processor = AutoProcessor.from_pretrained(source, backend="pil")
+        processor = load_processor(source, config)
         progress(f"Reading the weights of {label}")
-        model = LlavaForConditionalGeneration.from_pretrained(
+        model = AutoModelForImageTextToText.from_pretrained(
             source, dtype=placement.dtype, attn_implementation=placement.attention, use_safetensors=True
         )
     except (OSError, ValueError, KeyError) as error:

@@ -225,6 +225,7 @@ class Engine:
             image_mean=tuple(checkpoint.processor.image_processor.image_mean),
             image_std=tuple(checkpoint.processor.image_processor.image_std),
             pixels=run.pixels,
+            tiles=run.tiles,
             arrays=run.arrays,
         )
         return Reply(answer.text, tuple(answer.tokens), trace)

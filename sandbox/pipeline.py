@@ -17,6 +17,7 @@ from sandbox.request import Request
 from sandbox.settings import SandboxSettings
 from sandbox.stages import encode, generate, merge, preprocess, project, prompt, reduce, select
 from sandbox.stages import open as opening
+from sandbox.tiles import Layout
 from sandbox.trace import STAGES, ArraySummary, Segment, StageOutput, StageRecord, segments, to_output
 
 T = TypeVar("T")
@@ -38,6 +39,8 @@ class Run:
     arrays: dict[str, StageOutput] = field(default_factory=dict)
     """What the stages gave out, where the request keeps it."""
     pixels: np.ndarray | None = None
+    tiles: tuple[int, ...] = ()
+    """Squares of each picture, as they went through the vision tower."""
     tokens: tuple[Segment, ...] = ()
     answer: generate.Answer = field(init=False)
     """Set once every stage before `generate` has run."""
@@ -118,19 +121,25 @@ class Pipeline:
             list(run.request.images),
         )
         run.note(", ".join(f"{image.width} x {image.height}" for image in images))
+        layouts = checkpoint.layouts([image.size for image in images])
+        counts = [layout.tiles for layout in layouts]
         run.pixels = self._stage(
             run,
             "preprocess",
-            partial(preprocess.preprocess, processor=checkpoint.processor.image_processor),
-            partial(preprocess.accept, count=count),
+            partial(preprocess.preprocess, processor=checkpoint.processor.image_processor, layouts=layouts),
+            partial(preprocess.accept, counts=counts),
             images,
         )
+        squares = len(run.pixels)
+        run.tiles = tuple(counts) if squares == sum(counts) else (1,) * count
+        if checkpoint.tiled:
+            run.note("; ".join(str(layout) for layout in layouts) if squares == sum(counts) else "1 square each")
         layer = checkpoint.feature_layer if run.request.feature_layer is None else run.request.feature_layer
         hidden = self._stage(
             run,
             "encode",
             partial(encode.encode, checkpoint=checkpoint, layer=layer),
-            partial(encode.accept, count=count),
+            partial(encode.accept, count=squares),
             run.pixels,
         )
         run.note(f"layer {layer}")
@@ -138,18 +147,26 @@ class Pipeline:
             run,
             "select",
             partial(select.select, strategy=checkpoint.strategy),
-            partial(select.accept, count=count),
+            partial(select.accept, count=squares),
             hidden,
         )
         run.note(checkpoint.strategy)
-        reduced = self._stage(run, "reduce", reduce.reduce, partial(reduce.accept, count=count), selected)
-        return self._stage(
+        reduced = self._stage(run, "reduce", reduce.reduce, partial(reduce.accept, count=squares), selected)
+        features = self._stage(
             run,
             "project",
-            partial(project.project, checkpoint=checkpoint),
-            partial(project.accept, count=count, width=checkpoint.width),
+            partial(project.project, checkpoint=checkpoint, layouts=layouts),
+            partial(self._packed, layouts=layouts, squares=squares),
             reduced,
         )
+        if checkpoint.tiled:
+            run.note("; ".join(_packing(layout, len(rows)) for layout, rows in zip(layouts, features, strict=True)))
+        return features
+
+    def _packed(self, value: Any, layouts: list[Layout], squares: int) -> list[np.ndarray]:
+        """Check what a function in the place of `project` returned for each tile, and pack each picture's tiles."""
+        tiles = project.accept(value, squares, self._checkpoint.width)
+        return self._in_turn(project.pack, tiles, self._checkpoint, layouts) if self._checkpoint.tiled else tiles
 
     def _see_nothing(self, run: Run) -> list[np.ndarray]:
         for name in STAGES[: STAGES.index("prompt")]:
@@ -187,6 +204,13 @@ class Pipeline:
         if request.max_new_tokens > most:
             raise BadOption(f"An answer may have at most {most} tokens; {request.max_new_tokens} were asked for.")
         return request.max_new_tokens
+
+
+def _packing(layout: Layout, rows: int) -> str:
+    """Return in words where a picture's tokens come from."""
+    if rows == layout.tokens and layout.grid:
+        return f"{rows} tokens: {layout.base} + {layout.rows} rows of {layout.columns} and a newline"
+    return f"{rows} tokens with one newline"
 
 
 def timed(function: Callable[..., T], *inputs: Any) -> tuple[T, float]:

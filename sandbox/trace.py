@@ -109,13 +109,15 @@ class Trace:
     image_mean: tuple[float, ...]
     image_std: tuple[float, ...]
     pixels: np.ndarray | None = field(repr=False, compare=False)
-    """What the vision tower saw, float32 (N, 3, H, W); None without pictures."""
+    """What the vision tower saw, float32 (T, 3, H, W), a picture's tiles together; None without pictures."""
+    tiles: tuple[int, ...] = ()
+    """Squares of each picture that the vision tower saw: 1, or an overview and its tiles."""
     arrays: Mapping[str, StageOutput] = field(default_factory=dict, repr=False, compare=False)
     """What each stage gave out, by name, where the request asked for it with `keep`; never part of the summary.
 
-    open: one uint8 (H, W, 3) for each picture; preprocess float32 (N, 3, S, S); encode (N, T, d); select (N, P, d);
-    reduce one (P_i, d) for each picture; project one (P_i, D); prompt int64 (L,); merge float32 (L, D); generate
-    int64 (T,), the answer's tokens. Stages that were passed over are absent.
+    open: one uint8 (H, W, 3) for each picture; preprocess float32 (T, 3, S, S), T the tiles of all pictures; encode
+    (T, t, d); select (T, P, d); reduce one (P_i, d) for each tile; project one (rows, D) for each picture; prompt int64
+    (L,); merge float32 (L, D); generate int64 (n,), the answer's tokens. Stages that were passed over are absent.
     """
 
     @property
@@ -150,13 +152,13 @@ class Trace:
         """Return a picture as the vision tower saw it; `patch_grid` says how it is cut.
 
         Args:
-            index: Which picture.
+            index: Which square: a picture, or a tile where pictures are cut.
 
         Returns:
             RGB; normalisation undone as `255 * (pixel * std + mean)`, clipped to 0..255.
 
         Raises:
-            IndexError: There is no such picture.
+            IndexError: There is no such square.
         """
         if self.pixels is None or not 0 <= index < len(self.pixels):
             raise IndexError(index)
@@ -181,6 +183,7 @@ class Trace:
             "batch": self.batch,
             "seed": self.seed,
             "patch_grid": list(self.patch_grid) if self.patch_grid else None,
+            "tiles": list(self.tiles),
             "prompt_tokens": self.prompt_tokens,
             "image_tokens": self.image_tokens,
             "new_tokens": self.new_tokens,

@@ -19,13 +19,13 @@ def encode(pixels: np.ndarray, checkpoint: Checkpoint, layer: int | list[int]) -
     Sizes other than the tower's own are taken too; its position embeddings are then interpolated.
 
     Args:
-        pixels: float32 (N, 3, H, W), normalised; H and W are multiples of the patch.
+        pixels: float32 (T, 3, H, W), normalised, one for each tile; H and W are multiples of the patch.
         checkpoint: The model.
         layer: 0 is the embeddings, i what layer i gives out, negative ones count from the end; a list puts several
             side by side, as in VipLLaVA.
 
     Returns:
-        float32 (N, T, d); T counts the class token, which comes first in towers that have one.
+        float32 (T, t, d); t counts the class token, which comes first in towers that have one.
 
     Raises:
         BadOption: The tower has no such layer.
@@ -49,5 +49,5 @@ def encode(pixels: np.ndarray, checkpoint: Checkpoint, layer: int | list[int]) -
 
 
 def accept(value: Any, count: int) -> np.ndarray:
-    """Check what a function in this stage's place returned: floats (count, T, d)."""
+    """Check what a function in this stage's place returned: floats (count, t, d)."""
     return expect_floats("encode", value, count, None, None)

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from sandbox.checkpoint import PLACEHOLDER, Checkpoint
+from sandbox.checkpoint import Checkpoint
 from sandbox.errors import ImageCountMismatch, PromptEmpty, PromptTooLong, StageFailed
+from sandbox.processor import PLACEHOLDER
 from sandbox.settings import SandboxSettings
 
 

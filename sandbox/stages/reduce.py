@@ -13,10 +13,10 @@ def reduce(features: np.ndarray) -> list[np.ndarray]:
     """Keep every row; what stands in this stage's place may drop or merge rows.
 
     Args:
-        features: float32 (N, P, d).
+        features: float32 (T, P, d), one for each tile.
 
     Returns:
-        N arrays float32 (P, d). Those of another function may have any number of rows from 1 on, each its own.
+        T arrays float32 (P, d). Those of another function may have any number of rows from 1 on, each its own.
     """
     return list(features)
 

@@ -13,11 +13,11 @@ def select(hidden: np.ndarray, strategy: str) -> np.ndarray:
     """Drop the class token, or keep all.
 
     Args:
-        hidden: float32 (N, T, d), the class token first.
+        hidden: float32 (T, t, d), one for each tile, the class token first.
         strategy: `default` drops it, `full` keeps it, as transformers' `vision_feature_select_strategy`.
 
     Returns:
-        float32 (N, T - 1, d), or (N, T, d).
+        float32 (T, t - 1, d), or (T, t, d).
     """
     return hidden[:, 1:] if strategy == "default" else hidden
 

@@ -93,3 +93,107 @@ def save_random_llava(folder, *, tower, kind, layer, strategy, seed=0):
         chat_template=TEMPLATE,
     ).save_pretrained(folder)
     return folder
+
+
+def save_random_family(folder, family, *, strategy=None, seed=0):
+    """Save a random model of one of the families that aren't plain LLaVA, with tiles of 28 pixels in 4 x 4 patches."""
+    return {"vipllava": _save_vipllava, "llava_next": _save_next, "llava_onevision": _save_onevision}[family](
+        folder, strategy, seed
+    )
+
+
+def _save_vipllava(folder, strategy, seed):
+    import torch
+    from transformers import CLIPImageProcessorPil, LlavaProcessor, VipLlavaConfig, VipLlavaForConditionalGeneration
+
+    tokenizer = random_tokenizer()
+    config = VipLlavaConfig(
+        vision_config=clip_tower(),
+        text_config=language("llama", len(tokenizer)),
+        image_token_index=2,
+        vision_feature_layer=[-2, -3, 1],
+    )
+    torch.manual_seed(seed)
+    VipLlavaForConditionalGeneration(config).save_pretrained(folder)
+    LlavaProcessor(
+        image_processor=CLIPImageProcessorPil(size={"shortest_edge": 28}, crop_size={"height": 28, "width": 28}),
+        tokenizer=tokenizer,
+        patch_size=7,
+        vision_feature_select_strategy="default",
+        num_additional_image_tokens=1,
+        chat_template=TEMPLATE,
+    ).save_pretrained(folder)
+    return folder
+
+
+def _save_next(folder, strategy, seed):
+    import torch
+    from transformers import (
+        LlavaNextConfig,
+        LlavaNextForConditionalGeneration,
+        LlavaNextImageProcessorPil,
+        LlavaNextProcessor,
+    )
+
+    strategy = strategy or "default"
+    tokenizer = random_tokenizer()
+    pinpoints = [[28, 56], [56, 28], [56, 56], [84, 28], [28, 84]]
+    config = LlavaNextConfig(
+        vision_config=clip_tower() if strategy == "default" else siglip_tower(),
+        text_config=language("mistral", len(tokenizer)),
+        image_token_index=2,
+        vision_feature_layer=-2,
+        vision_feature_select_strategy=strategy,
+        image_grid_pinpoints=pinpoints,
+    )
+    torch.manual_seed(seed)
+    LlavaNextForConditionalGeneration(config).save_pretrained(folder)
+    LlavaNextProcessor(
+        image_processor=LlavaNextImageProcessorPil(
+            size={"shortest_edge": 28}, crop_size={"height": 28, "width": 28}, image_grid_pinpoints=pinpoints
+        ),
+        tokenizer=tokenizer,
+        patch_size=7,
+        vision_feature_select_strategy=strategy,
+        num_additional_image_tokens=int(strategy == "default"),
+        chat_template=TEMPLATE,
+    ).save_pretrained(folder)
+    return folder
+
+
+def _save_onevision(folder, strategy, seed):
+    import torch
+    from transformers import (
+        LlavaOnevisionConfig,
+        LlavaOnevisionForConditionalGeneration,
+        LlavaOnevisionImageProcessorPil,
+    )
+
+    from sandbox.processor import OnevisionPictureProcessor
+
+    tokenizer = random_tokenizer()
+    pinpoints = [[28 * rows, 28 * columns] for rows in range(1, 7) for columns in range(1, 7)]
+    config = LlavaOnevisionConfig(
+        vision_config=siglip_tower(),
+        text_config=language("qwen2", len(tokenizer)),
+        image_token_index=2,
+        video_token_index=3,
+        image_grid_pinpoints=pinpoints,
+        vision_aspect_ratio="anyres_max_4",
+    )
+    torch.manual_seed(seed)
+    LlavaOnevisionForConditionalGeneration(config).save_pretrained(folder)
+    OnevisionPictureProcessor(
+        image_processor=LlavaOnevisionImageProcessorPil(
+            size={"height": 28, "width": 28},
+            image_grid_pinpoints=pinpoints,
+            image_mean=[0.5] * 3,
+            image_std=[0.5] * 3,
+        ),
+        tokenizer=tokenizer,
+        num_image_tokens=16,
+        vision_feature_select_strategy="full",
+        vision_aspect_ratio="anyres_max_4",
+        chat_template=TEMPLATE,
+    ).save_pretrained(folder)
+    return folder

@@ -1,0 +1,156 @@
+"""Every LLaVA family gives the tokens of its own processor and its own `generate`."""
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+from random_llava import save_random_family
+
+from sandbox import StageFailed, load_engine
+
+TILED = ["llava_next", "llava_onevision"]
+FAMILIES = ["vipllava", *TILED]
+SIZES = [(60, 40), (40, 90), (28, 28), (200, 20), (120, 115), (1, 90)]
+
+
+@pytest.fixture(scope="module")
+def engines(tmp_path_factory, settings):
+    made = {
+        name: load_engine(save_random_family(tmp_path_factory.mktemp(name), name), settings=settings)
+        for name in FAMILIES
+    }
+    yield made
+    for engine in made.values():
+        engine.close()
+
+
+def picture(size, number=0):
+    image = Image.new("RGB", size, ["white", "yellow", "gray", "pink"][number % 4])
+    ImageDraw.Draw(image).ellipse(
+        (2, 2, size[0] * 2 // 3 + 3, size[1] // 2 + 3), fill=["red", "blue", "green"][number % 3]
+    )
+    return image
+
+
+def generated(engine, prompt, images, length):
+    """What transformers' own processor and `generate` make of it: (number of image tokens, new tokens)."""
+    processor, model = engine.checkpoint.processor, engine.checkpoint.model
+    text = "USER: " + "<image>\n" * len(images) + prompt + " ASSISTANT:"
+    together = model.config.model_type == "llava_onevision"
+    inputs = processor(images=[images] if images and together else images or None, text=text, return_tensors="pt")
+    output = model.generate(**inputs, max_new_tokens=length, do_sample=False)
+    return int((inputs["input_ids"] == 2).sum()), tuple(output[0, inputs["input_ids"].shape[1] :].tolist())
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_tokens_are_those_of_generate(engines, family, size):
+    engine, images = engines[family], [picture(size)]
+    reply = engine.answer("What is this?", images, max_new_tokens=16)
+    expected = generated(engine, "What is this?", images, 16)
+    assert (reply.trace.image_tokens, reply.tokens) == expected
+    assert engine.checkpoint.count_image_tokens(size) == expected[0]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_several_pictures_give_the_tokens_of_generate(engines, family):
+    engine, images = engines[family], [picture(size, number) for number, size in enumerate(SIZES[:3])]
+    reply = engine.answer("Which has more?", images, max_new_tokens=16)
+    expected = generated(engine, "Which has more?", images, 16)
+    assert (reply.trace.image_tokens, reply.tokens) == expected
+    assert sum(engine.checkpoint.count_image_tokens(size, images=3) for size in SIZES[:3]) == expected[0]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_prompt_without_pictures_gives_the_tokens_of_generate(engines, family):
+    reply = engines[family].answer("Why?", max_new_tokens=16)
+    assert reply.tokens == generated(engines[family], "Why?", [], 16)[1]
+
+
+def test_a_tower_without_class_token_tiles_too(tmp_path, settings):
+    engine = load_engine(save_random_family(tmp_path, "llava_next", strategy="full"), settings=settings)
+    images = [picture((60, 40))]
+    reply = engine.answer("What?", images, max_new_tokens=16)
+    assert (reply.trace.image_tokens, reply.tokens) == generated(engine, "What?", images, 16)
+
+
+def test_the_trace_says_how_a_picture_was_cut(engines):
+    trace = engines["llava_next"].answer("What?", [picture((60, 40)), picture((40, 90))], max_new_tokens=1).trace
+    assert trace.tiles == (5, 4)
+    assert trace.pixels.shape == (9, 3, 28, 28)
+    assert trace.stage("preprocess").note == "1 overview + 2 x 2 tiles; 1 overview + 3 x 1 tiles"
+    assert trace.stage("encode").output.shape == (9, 17, 32)
+    assert trace.stage("project").note == (
+        "70 tokens: 16 + 6 rows of 8 and a newline; 66 tokens: 16 + 10 rows of 4 and a newline"
+    )
+    assert trace.processed_image(8).size == (28, 28)
+    several = engines["llava_onevision"].answer("What?", [picture((60, 40)), picture((40, 90))], max_new_tokens=1).trace
+    assert several.tiles == (1, 1)
+    assert several.stage("project").note == "17 tokens with one newline; 17 tokens with one newline"
+
+
+@pytest.mark.parametrize("family", TILED)
+def test_the_reference_in_a_stages_place_changes_nothing_tile_by_tile(engines, family):
+    engine, images = engines[family], [picture((120, 50))]
+    checkpoint = engine.checkpoint
+    from sandbox.stages import encode, preprocess, select
+
+    seen = {}
+
+    def project(features):
+        import torch
+
+        seen["project"] = [rows.shape for rows in features]
+        with torch.inference_mode():
+            return [checkpoint.model.model.multi_modal_projector(torch.from_numpy(rows)).numpy() for rows in features]
+
+    def reduce(features):
+        seen["reduce"] = features.shape
+        return list(features)
+
+    layouts = checkpoint.layouts([images[0].size])
+    own = {
+        "preprocess": lambda images: preprocess.preprocess(images, checkpoint.processor.image_processor, layouts),
+        "encode": lambda pixels: encode.encode(pixels, checkpoint, checkpoint.feature_layer),
+        "select": lambda hidden: select.select(hidden, checkpoint.strategy),
+        "reduce": reduce,
+        "project": project,
+    }
+    expected = engine.answer("What?", images, max_new_tokens=12)
+    replaced = engine.answer("What?", images, max_new_tokens=12, replace=own)
+    assert replaced.tokens == expected.tokens
+    tiles = layouts[0].tiles
+    assert seen == {"reduce": (tiles, 16, 32), "project": [(16, 32)] * tiles}
+    assert replaced.trace.stage("project").output.shape == expected.trace.stage("project").output.shape
+
+
+def test_one_square_for_each_picture_may_be_given_instead_of_tiles(engines):
+    squares = np.zeros((2, 3, 28, 28), "float32")
+    images = [picture((60, 40)), picture((40, 90))]
+    trace = (
+        engines["llava_next"]
+        .answer("What?", images, max_new_tokens=1, replace={"preprocess": lambda images: squares})
+        .trace
+    )
+    assert (trace.tiles, trace.image_tokens) == ((1, 1), 2 * 17)
+
+
+def test_tiles_that_were_made_shorter_follow_one_another(engines):
+    trace = (
+        engines["llava_next"]
+        .answer(
+            "What?",
+            [picture((60, 40))],
+            max_new_tokens=1,
+            replace={"reduce": lambda features: [rows[::2] for rows in features]},
+        )
+        .trace
+    )
+    assert trace.image_tokens == 5 * 8 + 1
+    assert trace.stage("project").note == "41 tokens with one newline"
+
+
+def test_another_number_of_tiles_is_refused_in_words(engines):
+    with pytest.raises(StageFailed, match=r"for 1 pictures in 5 tiles, or 1 squares; it returned \(3, 3, 28, 28\)"):
+        engines["llava_next"].answer(
+            "What?", [picture((60, 40))], replace={"preprocess": lambda images: np.zeros((3, 3, 28, 28), "float32")}
+        )
