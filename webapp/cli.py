@@ -48,7 +48,8 @@ def serve(
         settings = Settings(**{name: value for name, value in options.items() if value is not None})  # type: ignore[arg-type]
     except ValidationError as error:
         for problem in error.errors():
-            typer.echo(f"{'.'.join(map(str, problem['loc'])).upper()}: {problem['msg']}", err=True)
+            name = ".".join(map(str, problem["loc"])).upper()
+            typer.echo(f"{name}: {problem['msg']}" if name else problem["msg"], err=True)
         raise typer.Exit(2) from None
 
     from webapp.app import create_app

@@ -78,3 +78,24 @@ def test_code_without_confinement_is_for_one_person_only() -> None:
     assert Settings(run_code_unconfined=True).run_code_unconfined
     with pytest.raises(ValidationError, match="RUN_CODE_UNCONFINED"):
         Settings(run_code_unconfined=True, serve_host="0.0.0.0")  # noqa: S104
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"llm_base_url": "api.example.org"}, "must begin with http"),
+        ({"llm_base_url": "https://api.example.org/v1"}, "LLM_MODEL"),
+        ({"llm_model": "m"}, "LLM_BASE_URL"),
+        ({"llm_base_url": "https://api.example.org/v1", "llm_model": "m", "llm_gguf": "m.gguf"}, "not both"),
+    ],
+)
+def test_half_a_language_model_stops_the_start(given: dict[str, str], words: str) -> None:
+    with pytest.raises(ValidationError, match=words):
+        Settings(**given)
+
+
+def test_a_key_is_never_shown() -> None:
+    settings = Settings(llm_base_url="https://api.example.org/v1/", llm_model="m", llm_api_key="sk-secret-key")
+    assert "sk-secret-key" not in repr(settings) + repr(settings.llm_endpoint)
+    assert settings.llm_endpoint is not None
+    assert settings.llm_endpoint.base_url == "https://api.example.org/v1"

@@ -52,7 +52,7 @@ SANDBOX_HANDLERS = {
     "delete_uploads": "own uploads only",
     "load_run": "refused",
 }
-REVIEW_HANDLERS = {"load_queue", "load_attempt", "decide", "load_questions"}
+REVIEW_HANDLERS = {"grade_again", "load_queue", "load_attempt", "decide", "load_questions"}
 
 
 @pytest.fixture(scope="module")

@@ -45,6 +45,8 @@ def review_pages(services: Services) -> gr.Blocks:
         with gr.Column(elem_classes=["page"]):
             notice = view()
             one = view(script=ACTS)
+            with gr.Row(elem_classes=["actions"]):
+                again = gr.Button("Grade this answer again")
 
         @page_in_words()
         def load_attempt(request: gr.Request) -> str:
@@ -64,7 +66,15 @@ def review_pages(services: Services) -> gr.Blocks:
             )
             return ["", render_attempt(review.attempt(services.store, services.catalog, attempt_id))]
 
+        @page_in_words()
+        def grade_again(request: gr.Request) -> str:
+            interviewer(request)
+            review.grade_again(services.store, attempt_id=attempt_in(request), now=now())
+            services.worker.wake()
+            return render("queued")
+
         page.load(load_attempt, None, one, queue=False)
+        again.click(grade_again, None, notice, queue=False)
         one.select(decide, None, [notice, one], queue=False)
 
     with pages.route("Questions", questions.PATH, show_in_navbar=False) as page:

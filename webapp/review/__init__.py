@@ -1,6 +1,6 @@
 """Review: what interviewers see of submitted attempts, and what they decide."""
 
-from webapp.review.attempts import AttemptReview, CriterionVerdict, QueueItem, attempt, queue, release
+from webapp.review.attempts import AttemptReview, CriterionVerdict, QueueItem, attempt, grade_again, queue, release
 from webapp.review.decisions import BadDecision, Decision, ReasonMissing, decide
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "ReasonMissing",
     "attempt",
     "decide",
+    "grade_again",
     "queue",
     "release",
 ]

@@ -122,6 +122,14 @@ def attempt(store: Store, catalog: Catalog, attempt_id: str) -> AttemptReview:
     )
 
 
+def grade_again(store: Store, *, attempt_id: str, now: datetime) -> None:
+    """Queue an answer to be graded anew, by the grader and rubric of today; NotFound if there is no such answer."""
+    record = store.anyones_attempt(attempt_id=attempt_id)
+    if record.answer is None:
+        raise NotFound(f"attempt {attempt_id}")
+    store.request_grade(record.answer.id, now=now)
+
+
 def release(store: Store, *, session_id: str, now: datetime) -> None:
     """Let the candidate see the feedback on an assessment; NotFound if there is no such session."""
     store.release_session(session_id=session_id, at=now)

@@ -2,6 +2,7 @@
 
 import json
 import re
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -102,7 +103,7 @@ class FakeEndpoint:
 
 
 @contextmanager
-def serving() -> Iterator[FakeEndpoint]:
+def serving(certified: ssl.SSLContext | None = None) -> Iterator[FakeEndpoint]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
@@ -127,6 +128,8 @@ def serving() -> Iterator[FakeEndpoint]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
+    if certified:
+        server.socket = certified.wrap_socket(server.socket, server_side=True)
     fake = FakeEndpoint(f"http://127.0.0.1:{server.server_port}")
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()

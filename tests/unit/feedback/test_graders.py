@@ -10,8 +10,10 @@ from webapp.feedback import (
     ScriptOver,
     Verdict,
     describe,
+    grade,
     grade_with,
 )
+from webapp.feedback.grading import default_host
 
 ANSWER = (
     "A CLIP ViT encodes the image into 576 patch features. An MLP projects them into the embedding space of the LLM. "
@@ -82,3 +84,16 @@ def test_a_script_says_its_lines_in_turn(architecture):
     assert grader.grade(architecture, ANSWER) is found[1]
     with pytest.raises(ScriptOver):
         grader.grade(architecture, ANSWER)
+
+
+def test_the_environment_names_the_default_grader(endpoint, monkeypatch):
+    monkeypatch.setenv("LLM_BASE_URL", f"{endpoint.url}/v1")
+    monkeypatch.setenv("LLM_MODEL", "fake-1")
+    default_host.cache_clear()
+    try:
+        assert grade("q01", ANSWER).grader[:2] == ("llm", "fake-1")
+    finally:
+        default_host().close()
+        default_host.cache_clear()
+    monkeypatch.undo()
+    assert grade("q01", ANSWER).grader.kind == "coverage"

@@ -1,11 +1,14 @@
 """A candidate's own model: used for the visit, reached only where the host allows, its key kept nowhere."""
 
 import logging
+import shutil
+import ssl
+import subprocess
 import threading
 
 import pytest
 
-from tests.unit.feedback.endpoint import KEY, fault, says
+from tests.unit.feedback.endpoint import KEY, fault, says, serving
 from webapp.feedback import NotPublic, OwnModelRefused, OwnModels
 from webapp.feedback.llm.public import check_public_url, is_public
 from webapp.store import OWN_MODEL, GradeState
@@ -224,3 +227,35 @@ def test_a_name_that_turns_to_this_machine_after_the_check_is_not_reached(
     finish()
     assert "not on the public internet" in own.reading("mine", answer_id).trouble
     assert endpoint.asked == []
+
+
+@pytest.fixture
+def certified(tmp_path, monkeypatch):
+    """Give a listening socket the certificate of api.example.test, trusted by new connections."""
+    if shutil.which("openssl") is None:
+        pytest.skip("no openssl on this machine to make a certificate with")
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    subject = ["-subj", "/CN=api.example.test", "-addext", "subjectAltName=DNS:api.example.test"]
+    make = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    subprocess.run([*make, "-keyout", key, "-out", certificate, *subject], check=True, capture_output=True)
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    return context
+
+
+@pytest.mark.parametrize(("host", "trouble"), [("api.example.test", ""), ("other.example.test", "can't be reached")])
+def test_the_address_that_was_checked_must_hold_the_names_certificate(
+    store, submit, architecture, monkeypatch, certified, host, trouble
+):
+    monkeypatch.setattr("webapp.feedback.llm.public.public_address", lambda host, port: "127.0.0.1")
+    with serving(certified) as endpoint:
+        own = OwnModels(store, allowed="public", timeout=5)
+        port = endpoint.url.rpartition(":")[2]
+        own.keep("mine", base_url=f"https://{host}:{port}/v1", model="m", api_key=KEY)
+        answer_id = submit(ANSWER)
+        own.grade("mine", answer_id, architecture, ANSWER)
+        finish()
+    reading = own.reading("mine", answer_id)
+    assert (bool(endpoint.asked), reading.read) == ((False, 0) if trouble else (True, 14))
+    assert trouble in reading.trouble

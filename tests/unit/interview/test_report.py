@@ -177,3 +177,20 @@ def test_home_shows_nothing_of_others(store, catalog, stranger, practice, submit
     submit_in(practice)
     view = home(store, catalog, user_id=stranger, now=at(minutes=7))
     assert (view.unfinished, view.past) == ((), ())
+
+
+def test_every_grade_of_a_practice_can_be_shown(store, catalog, candidate, practice, submit_in, grade, at):
+    submit_in(practice)
+    grade(practice, 40.0)
+    grade(practice, 60.0)
+    who = {"user_id": candidate, "attempt_id": practice.attempt_id, "now": at(minutes=7)}
+    newest = report(store, catalog, **who)
+    assert (newest.score, [grading.score for grading in newest.gradings]) == (60.0, [60.0, 40.0])
+    assert report(store, catalog, **who, grade_id=newest.gradings[1].id).score == 40.0
+    assert report(store, catalog, **who, grade_id="no such grade").score == 60.0
+
+
+def test_an_assessment_lists_no_grades_until_it_is_released(assessment, submit_in, grade, read):
+    submit_in(assessment)
+    grade(assessment)
+    assert (read(assessment).gradings, read(assessment).shown) == ((), False)

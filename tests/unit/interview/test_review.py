@@ -126,3 +126,20 @@ def test_an_answer_whose_readings_differ_comes_first(store, catalog, submitted, 
     first, second = review.queue(store, catalog)
     assert (first.attempt_id, first.uncertain) == (submitted.attempt_id, 1)
     assert (second.attempt_id, second.uncertain) == (practice.attempt_id, 0)
+
+
+def test_an_answer_can_be_graded_again_and_keeps_its_grade_meanwhile(store, catalog, submitted, candidate, at):
+    answer = store.attempt(user_id=candidate, attempt_id=submitted.attempt_id).answer
+    store.save_grade(answer.id, kind="coverage", model="m", version="1", score=40.0, verdicts=[])
+    review.grade_again(store, attempt_id=submitted.attempt_id, now=at(minutes=20))
+    assert [waiting.answer_id for waiting in store.ungraded_answers()] == [answer.id]
+    seen = review.attempt(store, catalog, submitted.attempt_id)
+    assert (seen.score, [grade.state for grade in seen.grades]) == (40.0, ["graded", "pending"])
+
+
+def test_a_grade_by_the_candidates_own_model_is_not_the_reviews(store, catalog, submitted, candidate):
+    answer = store.attempt(user_id=candidate, attempt_id=submitted.attempt_id).answer
+    for kind, score in (("llm", 40.0), ("own_llm", 100.0)):
+        store.save_grade(answer.id, kind=kind, model="m", version="1", score=score, verdicts=[])
+    seen = review.attempt(store, catalog, submitted.attempt_id)
+    assert (seen.score, seen.grader_kind, len(seen.grades)) == (40.0, "llm", 2)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import BaseModel, Field, ValidationError
 
-from webapp.feedback.llm.endpoint import KEYLESS, Endpoint
+from webapp.feedback.llm.endpoint import Endpoint
 from webapp.feedback.llm.errors import EndpointRefuses, GraderAway, NotPublic, PromptTooLong
 from webapp.feedback.llm.public import public_client
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import openai
 
 RETRIES = 2
+SHORTEST_SECRET = 8
 TOO_LONG = ("context length", "context_length", "context size", "context window", "maximum context", "too many tokens")
 
 
@@ -248,8 +249,9 @@ class Client:
 
     def scrubbed(self, text: str) -> str:
         """Return a text of the endpoint's without our key, should it repeat it."""
-        key = self.endpoint.api_key
-        return text if key is KEYLESS else text.replace(key.get_secret_value(), "[key]")
+        key = self.endpoint.api_key.get_secret_value()
+        # what is shorter is no secret, and would be found in the middle of ordinary words
+        return text.replace(key, "[key]") if len(key) >= SHORTEST_SECRET else text
 
     def _connection(self) -> "openai.OpenAI":
         import openai
