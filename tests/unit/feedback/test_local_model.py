@@ -5,10 +5,13 @@ Its verdicts are noise, so only the form of what comes back is tested.
 
 import importlib.util
 import os
+import re
 import signal
 import subprocess
 import sys
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -151,3 +154,71 @@ def test_a_file_that_is_no_model_says_so(gguf, tmp_path):
     wait_until(model, "restarting")
     assert "ended (exit status" in model.progress
     model.stop()
+
+
+FETCH = """
+import sys, time
+from webapp.feedback.llm import LocalModel
+model = LocalModel(sys.argv[1])
+told = []
+model.start()
+while model.state in ("idle", "fetching", "starting"):
+    told.append(model.progress)
+    time.sleep(0.002)
+print(*dict.fromkeys(told), model.progress, sep="\\n")
+model.stop()
+"""
+
+
+def fetch_from(hub, repository, tmp_path):
+    """Return what a model on a hub tells while it is fetched; the hub's address is read once a process."""
+    environment = {**os.environ, "HF_ENDPOINT": hub, "HF_HOME": str(tmp_path), "HF_HUB_DISABLE_XET": "1"}
+    command = [sys.executable, "-c", FETCH, f"{repository}:model.gguf"]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=SECONDS, check=True).stdout
+
+
+class Hub(BaseHTTPRequestHandler):
+    """Serves one file as the Hugging Face Hub does, slowly enough to be watched."""
+
+    protocol_version = "HTTP/1.1"
+    file = b"no model" * 3_000_000
+
+    def do_HEAD(self):
+        there = "owner/repository/resolve" in self.path
+        self.send_response(200 if there else 404)
+        length = len(self.file) if there else 0
+        for name, value in {"ETag": '"tag"', "X-Repo-Commit": "0" * 40, "Content-Length": length}.items():
+            self.send_header(name, str(value))
+        self.end_headers()
+        return there
+
+    def do_GET(self):
+        for start in range(0, len(self.file) if self.do_HEAD() else 0, 4_000_000):
+            self.wfile.write(self.file[start : start + 4_000_000])
+            time.sleep(0.05)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture(scope="module")
+def hub():
+    hub = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
+    thread = threading.Thread(target=hub.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{hub.server_port}"
+    hub.shutdown()
+    hub.server_close()
+    thread.join()
+
+
+def test_a_model_on_the_hub_is_fetched_and_says_how_far_it_is(gguf, hub, tmp_path):
+    told = fetch_from(hub, "owner/repository", tmp_path)
+    assert "is being fetched from owner/repository" in told
+    assert re.search(r"being fetched: [1-9]\d% of 24 MB", told)
+    assert "is being loaded" in told
+    assert [path.stat().st_size for path in tmp_path.rglob("model.gguf")] == [24_000_000]
+
+
+def test_a_model_that_the_hub_does_not_have_says_so(gguf, hub, tmp_path):
+    assert "owner/nothing:model.gguf can't be fetched" in fetch_from(hub, "owner/nothing", tmp_path)
