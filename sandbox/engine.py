@@ -28,6 +28,7 @@ from sandbox.errors import BadOption
 from sandbox.images import ImageSource
 from sandbox.pipeline import Pipeline, Run, timed
 from sandbox.request import Event, Reply, Request
+from sandbox.scoring import Score, score
 from sandbox.settings import SandboxSettings
 from sandbox.stages import generate, prompt
 from sandbox.trace import Trace
@@ -170,6 +171,22 @@ class Engine:
         if embeddings is None:
             embeddings = self._pipeline.prepare(replace(request, on_token=None)).answer.embeddings
         return self._in_turn(attention, self.checkpoint, embeddings, reply.tokens, columns, layers)
+
+    def score(self, requests: Sequence[Request], tokens: Sequence[int]) -> list[Score]:
+        """Return how likely one answer is after each of several prompts, in one batch, without generating.
+
+        Args:
+            requests: What is asked; options on how to answer are passed over.
+            tokens: The answer's tokens, such as a reply's; at least one.
+
+        Raises:
+            BadOption: There are no tokens.
+            BadInput: As `answer`.
+        """
+        if not tokens:
+            raise BadOption("This answer has no tokens, so it has no probability. Ask something else.")
+        prompts = [self._pipeline.prepare(replace(request, on_token=None)).answer.embeddings for request in requests]
+        return self._in_turn(score, prompts, tokens, self.checkpoint)
 
     def close(self) -> None:
         """Let the model's thread end once its work is done; the engine answers no more."""
