@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 
 ENDING_SECONDS = 0.5
@@ -57,18 +56,25 @@ class Memory:
 
     def __init__(self, pid: int) -> None:
         self._pid = pid
-        self._baseline = 0
+        self._baseline = self._earlier = 0
 
     def begin(self) -> None:
         """Begin a new peak here."""
-        with contextlib.suppress(OSError), open(f"/proc/{self._pid}/clear_refs", "w", encoding="ascii") as file:
-            file.write(PEAK_OF_MEMORY)
+        try:
+            with open(f"/proc/{self._pid}/clear_refs", "w", encoding="ascii") as file:
+                file.write(PEAK_OF_MEMORY)
+            self._earlier = 0
+        except OSError:
+            self._earlier = self._read("VmHWM")
         self._baseline = self._read("VmRSS")
 
     def peak(self) -> int | None:
-        """Return the peak since `begin` over the memory at `begin`, in bytes; None where the system doesn't tell."""
+        """Return the peak since `begin` over the memory at `begin`, in bytes; None where the system doesn't tell.
+
+        Nor does it where no new peak can be begun (a read-only /proc) and an earlier one was as high.
+        """
         highest = self._read("VmHWM")
-        return max(0, highest - self._baseline) if highest else None
+        return max(0, highest - self._baseline) if highest > self._earlier else None
 
     def _read(self, name: str) -> int:
         return int(status_of(self._pid).get(name, "0 kB").split()[0]) << 10

@@ -51,8 +51,8 @@ class Result:
 
     Attributes:
         value: The result, decoded.
-        seconds: By the host's clock, from the moment that the arguments were in place until the result was there,
-            without the time of callbacks.
+        seconds: By the host's clock, from the moment that the arguments were handed over until the result was there,
+            without the time of callbacks. Some of it is the jail's own; tests/bench/jail.py measures how much.
         peak_bytes: Highest resident memory in that time over what it was at its beginning, by the kernel's count; None
             where the system doesn't tell. It includes pages of libraries used for the first time (some MiB).
             Calls at the same time share one count.
@@ -189,9 +189,10 @@ class _Call:
         except wire.Unsendable as error:
             raise TypeError(f"an argument can't be sent: {error}") from None
         self._write({**what, "value": node}, encoder.buffers)
+        # Counted from here, not from "go": a thread of the candidate's could begin as soon as the arguments are there.
+        self._started = self._clock.now()
         self._take("ready")
         self._memory.begin()
-        self._started = self._clock.now()
         self._write({"op": "go"})
         frame = self._take("value", "bad")
         seconds = self._clock.now(frame.at) - self._started

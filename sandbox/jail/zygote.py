@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from sandbox.jail.errors import JailUnavailable
+from sandbox.jail.process import gone
 
 HERE = Path(__file__).parent
 START_SECONDS = 60.0
@@ -108,6 +109,7 @@ class Zygote:
                     kill(whom, signal.SIGKILL)
                 except (ProcessLookupError, PermissionError):  # no group yet, or nothing alive in it (macOS)
                     continue
+            gone(child.pid)  # the zygote would wait for it, and nothing could be forked meanwhile
             return int(self._order({"reap": child.pid}, [])["status"])
         except OSError:  # the zygote is gone, and the kernel ended its children
             return signal.SIGKILL
@@ -129,10 +131,14 @@ class Zygote:
 
     def _order(self, order: dict[str, Any], ends: list[int]) -> dict[str, Any]:
         with self._lock:
-            socket.send_fds(self._control, [json.dumps(order).encode()], ends)
-            answer = self._control.recv(65536)
+            try:
+                socket.send_fds(self._control, [json.dumps(order).encode()], ends)
+                answer = self._control.recv(65536)
+            except OSError:
+                self._process.kill()  # a late answer would be taken for that to the next order
+                raise
         if not answer:
-            raise ConnectionResetError("the zygote is gone")
+            raise ConnectionResetError("the process that is forked is gone")
         result: dict[str, Any] = json.loads(answer)
         if "error" in result:
             raise OSError(result["error"])

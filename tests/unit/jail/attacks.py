@@ -64,7 +64,7 @@ class Attack:
 
     source: str
     fails: str
-    seconds: float = 5.0
+    seconds: float = 20.0
     memory_bytes: int = 200 << 20
 
     @property

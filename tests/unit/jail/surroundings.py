@@ -215,6 +215,9 @@ def main(name: str, folder: str) -> None:
         report["other calls"] = every_other_call(jail)
     with jail.open("def f(): return 42") as run:
         report["still works"] = run.call("f").value
+    source = "def f(n): return len(bytes(n << 20).replace(b'\\0', b'1'))"
+    with jail.open(source) as run:
+        report["peaks"] = [(run.call("f", mebibytes).peak_bytes or 0) >> 20 for mebibytes in (60, 10)]
     report["files left"] = open_files() - files_before
     report["threads left"] = threading.active_count() - threads_before
     jail.close()

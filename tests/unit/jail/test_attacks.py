@@ -92,6 +92,10 @@ def test_every_other_system_call_is_refused(report: dict[str, Any]) -> None:
     assert report["other calls"] == {}
 
 
+def test_peak_memory_is_counted_anew_at_each_call(report: dict[str, Any]) -> None:
+    assert report["peaks"] == [pytest.approx(60, abs=3), pytest.approx(10, abs=3)]
+
+
 def test_nothing_is_left_of_the_attacks(report: dict[str, Any]) -> None:
     assert report["still works"] == 42
     assert (report["files left"], report["threads left"], report["processes left"]) == (0, 0, [])

@@ -166,7 +166,8 @@ def test_a_free_slot_goes_to_the_user_who_holds_fewest() -> None:
     for user in ["greedy", "greedy", "greedy", "modest"]:
         threads.append(threading.Thread(target=use, args=(user,)))
         threads[-1].start()
-        time.sleep(0.05)
+        while sum(map(len, slots._waiting.values())) < len(threads):
+            time.sleep(0.001)
     slots.release("greedy")
     for thread in threads:
         thread.join(5)
