@@ -1,18 +1,20 @@
 """The coverage grader: how near an answer comes to each criterion. Embedded, offline, a few milliseconds.
 
-Each window of an answer (a sentence, or two neighbours) is compared with what the rubric says about a criterion: its
+Each window of an answer (a sentence, or two neighbors) is compared with what the rubric says about a criterion: its
 text and its examples on one side, its misconceptions on the other. Likeness is a mixture of the cosine of static
-embeddings, from which the question's own direction is taken out, and of the share of the rubric's rare words that
-occur. A window counts for less where it is nearer to another criterion, and for little where it is as near to a
-misconception. Nothing is cut off: answers of any length are compared whole.
+embeddings, from which the question's own direction is taken out, of the share of the rubric's rare words that occur,
+and of the phrases that both have: stems and ordered pairs of stems, so that "A into B" isn't "B into A". A window
+counts for less where it is much nearer to a misconception; and all windows count for less in an answer that as a whole
+leans to the misconceptions and is worded as false statements are, or that is nowhere near the rubric. A logistic curve
+makes of that an estimate, 0 to 1, of whether the criterion is covered; it is met from a half. Nothing is cut off:
+answers of any length are compared whole.
 
-Covered: paraphrases, terse answers, numbers (through a criterion's `accept`), lists of keywords, repeated questions,
-denials with a negating word. Not covered: whether a statement is true. Wrong words in the right places are seen only
-where a misconception, a number or a negation gives them away.
+Covered: paraphrases, notes, numbers (through a criterion's `accept`), lists of keywords, repeated questions, denials
+with a negating word. Not covered: whether a statement is true. Wrong words in the right places are seen only where the
+misconceptions, a number or a negation gives them away.
 """
 
 import hashlib
-import re
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -20,32 +22,37 @@ from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from content import Criterion, Question, load_catalog
+from content import Question, load_catalog
 from webapp.feedback.embedding import Embedder, load_embedder
 from webapp.feedback.material import Material, Rarity, Scores, make_material, rarity_in, without_direction
 from webapp.feedback.noise import noise
 from webapp.feedback.polarity import contradicted, is_disowned
-from webapp.feedback.text import Prose, Span, prose, sentences, stems, words
+from webapp.feedback.text import Prose, Span, asks, function_share, prose, sentences, stems, words
 from webapp.feedback.verdict import CriterionVerdict, Findings, Flag, Verdict
+from webapp.feedback.wording import triples
 
-# All of these belong to this embedder and are measured by `vivalab evaluate`.
-COSINE, LEXICAL = 0.5, 0.5
+# All of these belong to this embedder and were chosen on the development answers; `vivalab evaluate` measures them.
+COSINE, RECALL, PHRASES = 0.3, 0.4, 0.3
 WHOLE_ANSWER = 0.5  # what a word counts that stands elsewhere in the answer
-OTHER_CRITERION = 0.25
-MISCONCEPTION, MARGIN = 3.0, 0.05
-MISCONCEPTION_ANYWHERE = 1.5
-LIKELY = 0.30  # the most accurate line on held-out rubric sentences; on the mini set 95 % of what lies above is covered
-UNCLEAR = 0.18  # below it a quarter of what is covered is lost, and most of the rest isn't there
+NEAREST = 3  # of a criterion's texts; half of the likeness is to the nearest one, half to the mean of these
+MISCONCEPTION, MARGIN = 4.0, 0.15
+# below these an answer leans to misconceptions, and is worded as they are; and how far below is one unit of doubt
+LEAN, LEAN_UNIT = 0.07, 0.05
+CLAIMS, CLAIMS_UNIT = 0.15, 0.13
+DOUBT, MOST_DOUBT = 0.2, 2.0
+LINE, SLOPE = 0.22, 0.05  # of the logistic curve from evidence to estimate
+UNCLEAR = 0.2  # estimates from here to a half are close, but not close enough to tell
+ACCEPTED = 0.1  # what a figure that the rubric names adds to evidence: it stands for more than likeness does
+# what is taken from all evidence where the windows' mean likeness to the rubric is lower than this, and a unit of it
+FAR, NEAR, NEAR_UNIT = 0.1, 0.25, 0.05
+# notes share fewer words with any sentence; up to this is added to their evidence, by their share of function words
+NOTES, FEWEST_IN_NOTES, MOST_IN_NOTES = 0.03, 0.15, 0.30
 DENIED_SHARE = 0.1  # of a criterion's rarity
-COPIED = 0.95
-
-INSTRUCTIONS = re.compile(
-    r"\b(?:ignore|disregard|forget)\b.{0,40}\b(?:instructions?|rubric|prompt|above|previous)\b"
-    r"|\b(?:full|maximum|max|perfect|100)\b.{0,20}\b(?:score|marks|points)\b"
-    r"|\bmark (?:all|every).{0,30}(?:met|correct)\b|[\"']verdict[\"']|</?(?:answer|system|instructions?)>",
-    re.IGNORECASE,
-)
+# of the word triples of a criterion's text, which candidates don't see before they answer; and of how many criteria
+# that may be coincidence: of the model answers, whose authors knew the rubric, each has three at most
+COPIED, MOST_COPIED = 0.8, 3
 
 
 class Window(NamedTuple):
@@ -59,7 +66,7 @@ class CoverageGrader:
     """Estimates how much of a rubric an answer covers. Safe to share between threads."""
 
     kind = "coverage"
-    version = "2"
+    version = "3"
 
     def __init__(self, embedder: Embedder | None = None, bank: Sequence[Question] | None = None) -> None:
         """Make a grader; weights and rubrics are read when first needed.
@@ -98,21 +105,40 @@ class CoverageGrader:
         readable = prose(answer)
         spans = sentences(readable.text)
         dropped = noise(question, readable, spans)
+        material = self.material(question)
+        if not material.asks.any():
+            dropped |= {span: Flag.ASKED for span in spans if asks(readable.text[slice(*span)])}
+        copied = {span: copies(material, readable.text[slice(*span)]) for span in spans}
+        if sum(copied.values()) > MOST_COPIED:
+            dropped |= {span: Flag.COPIES_RUBRIC for span, count in copied.items() if count}
         windows = make_windows(readable, [span for span in spans if span not in dropped])
         flags = set(dropped.values())
         if readable.has_code:
             flags.add(Flag.CODE_NOT_READ)
-        if INSTRUCTIONS.search(readable.text):
-            flags.add(Flag.INSTRUCTIONS)
         if len(words(readable.text)) < 3:
             flags.add(Flag.VERY_SHORT)
         verdicts = []
-        for verdict, raised in judge(
-            question, self.material(question), windows, self.likeness(question, windows), answer
-        ):
+        for verdict, raised in self._judge(question, windows, answer):
             verdicts.append(verdict)
             flags |= raised
         return Findings(tuple(verdicts), tuple(sorted(flags)))
+
+    def _judge(
+        self, question: Question, windows: Sequence[Window], answer: str
+    ) -> list[tuple[CriterionVerdict, set[Flag]]]:
+        if not windows:
+            nothing = "The answer states nothing about it."
+            return [
+                (CriterionVerdict(c.id, Verdict.UNMET, None, nothing, coverage=0.0), set()) for c in question.criteria
+            ]
+        material = self.material(question)
+        likeness, phrases = self.likeness(question, windows)
+        texts = [window.text for window in windows]
+        doubt = doubt_about(material, phrases, self.rarity.claims(texts))
+        notes = (MOST_IN_NOTES - function_share(" ".join(texts))) / (MOST_IN_NOTES - FEWEST_IN_NOTES)
+        far = (NEAR - float(likeness.max(axis=1).mean())) / NEAR_UNIT
+        base = NOTES * float(np.clip(notes, 0, 1)) - DOUBT * doubt - FAR * float(np.clip(far, 0, MOST_DOUBT))
+        return judge(question, material, windows, likeness, base, answer)
 
     def material(self, question: Question) -> Material:
         """Return the question's rubric ready for comparison; cached by its content."""
@@ -125,89 +151,114 @@ class CoverageGrader:
             self._materials.move_to_end(key)
             return self._materials[key]
 
-    def likeness(self, question: Question, windows: Sequence[Window]) -> Scores:
-        """Return how near each window is to each of the rubric's texts, 0 to 1, shape (windows, texts)."""
+    def likeness(self, question: Question, windows: Sequence[Window]) -> tuple[Scores, Scores]:
+        """Return how near each window is to each of the rubric's texts, and how near by phrases alone.
+
+        Returns:
+            Two arrays of shape (windows, texts), 0 to 1.
+        """
         material = self.material(question)
-        if not windows:
-            return np.zeros((0, len(material.owner)), np.float32)
-        vectors = self.embedder([window.text for window in windows], self.rarity.pieces)
+        texts = [window.text for window in windows]
+        vectors = self.embedder(texts, self.rarity.pieces)
         cosine = np.clip(without_direction(vectors, material.question) @ material.vectors.T, 0, 1)
         present = np.zeros((len(windows), len(material.vocabulary)), np.float32)
-        for row, window in enumerate(windows):
-            present[row, [material.vocabulary[s] for s in set(stems(window.text)) if s in material.vocabulary]] = 1
+        for row, text in enumerate(texts):
+            present[row, [material.vocabulary[s] for s in set(stems(text)) if s in material.vocabulary]] = 1
         recall = present @ material.recall.T
-        recall_anywhere = present.max(axis=0) @ material.recall.T
-        return COSINE * cosine + LEXICAL * np.maximum(recall, WHOLE_ANSWER * recall_anywhere)
+        recall = np.maximum(recall, WHOLE_ANSWER * (present.max(axis=0) @ material.recall.T))
+        phrases = material.phrases.likeness(texts)
+        likeness = COSINE * cosine + RECALL * recall + PHRASES * phrases
+        # where the rubric wants something asked, questions are compared with that alone
+        likeness[np.ix_(np.array([asks(text) for text in texts]), ~material.asks)] = 0
+        return likeness, phrases
 
 
 def make_windows(answer: Prose, spans: Sequence[Span]) -> list[Window]:
-    """Return each sentence and each pair of neighbouring ones; equal texts only once."""
-    pairs = [Span(first.start, second.end) for first, second in pairwise(spans)]
-    windows: dict[str, Window] = {}
-    for span in [*spans, *pairs]:
-        piece = answer.text[slice(*span)]
-        windows.setdefault(" ".join(piece.split()), Window(answer.place(span), piece))
-    return list(windows.values())
+    """Return each sentence and each pair of neighbors; a sentence that is said again is left out."""
+    once: dict[str, Span] = {}
+    for span in spans:
+        once.setdefault(" ".join(words(answer.text[slice(*span)])), span)
+    said = list(once.values())
+    pairs = [Span(first.start, second.end) for first, second in pairwise(said)]
+    return [Window(answer.place(span), answer.text[slice(*span)]) for span in [*said, *pairs]]
 
 
-def coverage(material: Material, likeness: Scores) -> Scores:
-    """Return how much of each criterion each window covers, at most 1 and below 0 where it is wrong.
+def doubt_about(material: Material, phrases: Scores, claims: NDArray[np.float64]) -> float:
+    """Return how much speaks against an answer as a whole, 0 to 2.
 
-    For stated s (the likeness to the nearest text of a criterion), other o (to the nearest text of any other criterion)
-    and mistaken m (to its nearest misconception):
-    s - 0.25 max(0, o - s) - 3 max(0, m - s + 0.05), less 1.5 max(0, max m - max s) over all windows.
+    Both must be so for any doubt: its windows lean to the misconceptions, and are worded as much as those are. A window
+    counts by how near it is to the rubric at all, so that what is beside the point changes little.
+    """
+    if material.affirms.all():
+        return 0.0
+    stated, mistaken = phrases[:, material.affirms].max(axis=1), phrases[:, ~material.affirms].max(axis=1)
+    near = np.maximum(stated, mistaken)
+    if not near.any():
+        return 0.0
+    lean, worded = np.average(stated - mistaken, weights=near), np.average(claims, weights=near)
+    return float(np.clip(min((LEAN - lean) / LEAN_UNIT, (CLAIMS - worded) / CLAIMS_UNIT), 0, MOST_DOUBT))
+
+
+def evidence_of(material: Material, likeness: Scores) -> Scores:
+    """Return how much speaks for each criterion in each window; below 0 where it is wrong.
+
+    For stated s (the likeness to a criterion's texts: the mean of that to the nearest and that to the nearest three),
+    mistaken m (to its nearest misconception) and nearest n (to the nearest text alone): s - 4 max(0, m - n - 0.15).
 
     Returns:
         Shape (windows, criteria).
     """
-    criteria = range(len(material.polarity))
-    stated = np.stack([likeness[:, (material.owner == c) & material.affirms].max(axis=1) for c in criteria], axis=1)
-    mistaken = np.stack(
-        [likeness[:, (material.owner == c) & ~material.affirms].max(axis=1, initial=0) for c in criteria], axis=1
-    )
-    nearest = stated.max(axis=1, keepdims=True)
-    covered = stated - OTHER_CRITERION * (nearest - stated)
-    covered -= MISCONCEPTION * np.clip(mistaken - stated + MARGIN, 0, 1)
-    covered -= MISCONCEPTION_ANYWHERE * np.maximum(0, mistaken.max(axis=0) - stated.max(axis=0))
-    return covered
+    evidence = np.empty((len(likeness), len(material.polarity)), np.float32)
+    for position in range(evidence.shape[1]):
+        own = material.owner == position
+        stated = -np.sort(-likeness[:, own & material.affirms], axis=1)
+        mistaken = likeness[:, own & ~material.affirms].max(axis=1, initial=0)
+        nearest = stated[:, 0]
+        evidence[:, position] = (nearest + stated[:, :NEAREST].mean(axis=1)) / 2
+        evidence[:, position] -= MISCONCEPTION * np.maximum(0, mistaken - nearest - MARGIN)
+    return evidence
+
+
+def estimate(evidence: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Return the estimate, 0 to 1, that evidence means a covered criterion: a half at `LINE`."""
+    return 1 / (1 + np.exp(-(evidence - LINE) / SLOPE))
 
 
 def judge(
-    question: Question, material: Material, windows: Sequence[Window], likeness: Scores, answer: str
+    question: Question, material: Material, windows: Sequence[Window], likeness: Scores, base: float, answer: str
 ) -> list[tuple[CriterionVerdict, set[Flag]]]:
-    """Return each criterion's verdict with the flags that it raises."""
-    if not windows:
-        nothing = "The answer states nothing about it."
-        return [(CriterionVerdict(c.id, Verdict.UNMET, None, nothing, coverage=0.0), set()) for c in question.criteria]
-    covered = coverage(material, likeness)
+    """Return each criterion's verdict with the flags that it raises.
+
+    `base` is what speaks for the answer as a whole (below 0 against it), and is added to every window's evidence.
+    """
+    evidence_by_criterion = evidence_of(material, likeness) + base
     judged = []
     for position, criterion in enumerate(question.criteria):
-        accepted = np.array([accepts(criterion, window.text) for window in windows])
-        # a figure that the rubric names stands for more than likeness does
-        evidence = covered[:, position] + (LIKELY - UNCLEAR) * (accepted if criterion.accept else 0)
+        accepted = np.array([accepts(material, position, window.text) for window in windows])
+        evidence = evidence_by_criterion[:, position] + (ACCEPTED * accepted if criterion.accept else 0)
+        sure = estimate(evidence)
         best = int(evidence.argmax())
-        denies = evidence[best] >= UNCLEAR and is_denial(windows[best], position, material)
+        denies = sure[best] >= UNCLEAR and is_denial(windows[best], position, material)
         if denies:
             # the next best passage counts if it stands without a denial of its own
-            sound = [w for w in np.argsort(-evidence) if evidence[w] >= LIKELY and stands(windows, int(w))]
+            sound = [w for w in np.argsort(-evidence) if sure[w] >= 0.5 and stands(windows, int(w))]
             sound = [int(w) for w in sound if not is_denial(windows[w], position, material)]
             best, denies = (sound[0], False) if sound else (best, True)
-        value = float(np.clip(covered[best, position], 0, 1))
         flags: set[Flag] = set()
-        if evidence[best] < UNCLEAR:
+        if sure[best] < UNCLEAR:
             verdict, reason = Verdict.UNMET, "Nothing like it was found."
         elif denies:
             flags.add(Flag.NEGATION)
             verdict, reason = Verdict.CANNOT_ASSESS, "A passage is close, but may deny it."
         elif not accepted[best]:
             verdict, reason = Verdict.CANNOT_ASSESS, "A passage is close, but the figure that is asked for isn't in it."
-        elif evidence[best] < LIKELY:
+        elif sure[best] < 0.5:
             verdict, reason = Verdict.CANNOT_ASSESS, "A passage is close, but not close enough to tell."
         else:
             verdict, reason = Verdict.MET, "A passage is close to what the rubric asks for."
+        if sure[best] < 0.5 <= estimate(evidence[best] - min(base, 0)):
+            flags.add(Flag.DOUBTFUL)
         found = verdict is not Verdict.UNMET
-        if found and likeness[best, (material.owner == position) & material.affirms].max() >= COPIED:
-            flags.add(Flag.COPIES_RUBRIC)
         start, end = windows[best].span
         judged.append(
             (
@@ -218,7 +269,7 @@ def judge(
                     reason=reason,
                     start=start if found else None,
                     end=end if found else None,
-                    coverage=round(value, 4),
+                    coverage=round(float(sure[best]), 4),
                 ),
                 flags,
             )
@@ -226,9 +277,16 @@ def judge(
     return judged
 
 
-def accepts(criterion: Criterion, text: str) -> bool:
+def accepts(material: Material, position: int, text: str) -> bool:
     """Tell whether a text has a figure that the criterion names; true where it names none."""
-    return not criterion.accept or any(re.search(pattern, text) for pattern in criterion.accept)
+    patterns = material.accept[position]
+    return not patterns or any(pattern.search(text) for pattern in patterns)
+
+
+def copies(material: Material, text: str) -> int:
+    """Count the criteria whose own words a text has in their order, all but a fifth of them."""
+    said = set(triples(words(text)))
+    return sum(len(own) >= 5 and len(own & said) >= COPIED * len(own) for own in material.wording)
 
 
 def stands(windows: Sequence[Window], position: int) -> bool:

@@ -18,7 +18,8 @@ ALIKE = dict(
         strict=True,
     )
 )
-LETTERS = re.compile(r"[^\W\d_]{2,}")
+GREEK = frozenset("ΑΒΕΖΗΙΚΜΝΟΡΤΥΧονι")
+LETTERS = re.compile(r"[^\W\d_]+")
 # decompositions that change how a letter is drawn and not what it is; superscripts (24²) are another thing
 REDRAWN = ("<wide>", "<narrow>", "<font>", "<compat>", "<noBreak>")
 UNSEEN = {"Cf", "Mn"}  # format characters, and marks that stand on the letter before
@@ -43,6 +44,8 @@ def fold(answer: str) -> Folded:
 
     def latin(match: re.Match[str]) -> str:
         word = match[0]
+        if len(word) == 1 and word in GREEK:  # a sign, as in formulas
+            return word
         if not (mostly_latin or any(map(_is_latin, word))) or not any(map(ALIKE.__contains__, word)):
             return word
         alike = "".join(ALIKE.get(character, character) for character in word)

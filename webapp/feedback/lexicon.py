@@ -20,17 +20,26 @@ mean get let go dont cant didnt wont couldnt havent don't can't didn't won't cou
 """
 # what sentences are made of that name things and say nothing definite about them
 _VAGUE = """
-involve thoughtful approach play role respective respectively handle appropriate appropriately mechanism leverage manner
-consistent consider consideration ensure sure interact interaction properly proper suitable enable effective effectively
-realization realisation account lifecycle holistic holistically strategy balanced way bring together inform direction
-relevant lever emerge align jointly optimal aspect factor important importance crucial essential vital careful carefully
-best practice scalable scalability robust production-ready benefit trade-off tradeoff various many several certain
-overall general generally element concept topic area matter solution goal accordingly fascinating truly great modern
-powerful significant significantly meaningful seamlessly comprehensive comprehensively thorough thoroughly understand
-understanding nuanced challenge come combine contribute deal discuss effort engineer everything excellent experience
-explore facilitate framework fundamental good harness improve include incorporate integrate integral landscape nature
-notion overarching paramount perform perspective pivotal point potential kind purpose relate relationship serve success
-synergy take tailor term thing think touch utilize utilise valuable variety well world
+decide deserve depend look whole involve thoughtful approach play role respective respectively handle appropriate
+appropriately mechanism leverage manner consistent consider consideration ensure sure interact interaction properly
+proper suitable enable effective effectively realization realisation account lifecycle holistic holistically strategy
+balanced way bring together inform direction relevant lever emerge align jointly optimal aspect factor important
+importance crucial essential vital careful carefully best practice scalable scalability robust production-ready benefit
+trade-off tradeoff various many several certain overall general generally element concept topic area matter solution
+goal accordingly fascinating truly great modern powerful significant significantly meaningful seamlessly comprehensive
+comprehensively thorough thoroughly understand understanding nuanced challenge come combine contribute deal discuss
+effort engineer everything excellent experience explore facilitate framework fundamental good harness improve include
+incorporate integrate integral landscape nature notion overarching paramount perform perspective pivotal point
+potential kind purpose relate relationship serve success situation synergy take tailor term thing think touch utilize
+utilise valuable variety well world
+"""
+_CLAIM_WORDS = """
+no any every all must only never always should cannot none nothing without same both whole exactly entirely because
+since so therefore thus hence as
+"""
+# what stands between two things and says how they belong together
+_RELATIONS = """
+into to from before after not no never without only all every each per than more less same by of on in instead
 """
 _PREPOSITIONS_AND_ARTICLES = """
 a an the of in on at by for with from to into onto as between through per via within without upon over under against
@@ -62,6 +71,8 @@ AFTER_ARTICLE = frozenset(_VERBS.split() + _AFTER_ARTICLE.split())
 AFTER_PREPOSITION = frozenset([*_VERBS.split(), "and", "or", "but", "of"])
 FUNCTION_WORDS = frozenset(_FUNCTION_WORDS.split())
 FILLERS = frozenset(_FILLERS.split())
+CLAIM_WORDS = frozenset(_CLAIM_WORDS.split())
+RELATIONS = frozenset(_RELATIONS.split())
 VAGUE = frozenset(_VAGUE.split())
 GLUE = frozenset(_PREPOSITIONS_AND_ARTICLES.split())
 NUMBERS = {word: str(value) for value, word in enumerate(_NUMBERS.split())}

@@ -9,12 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from content import Question
+from webapp.feedback.claims import Claims
 from webapp.feedback.embedding import Embedder, Vectors, unit
 from webapp.feedback.polarity import Polarity, polarity_of
-from webapp.feedback.text import stems
-from webapp.feedback.wording import asked, question_stems
+from webapp.feedback.text import asks, phrases, stems, words
+from webapp.feedback.wording import asked, question_stems, triples
 
 Scores = NDArray[np.float32]
+
+PAIR = 0.5
 
 # 'Names the projector ...' asks for what follows the verb
 VERB = re.compile(
@@ -31,11 +34,13 @@ class Rarity:
         stems: Of each stem that occurs.
         unseen: Of a stem that doesn't.
         pieces: Of each piece of the embedder's vocabulary, shape (pieces,).
+        claims: How the bank's false statements are worded.
     """
 
     stems: dict[str, float]
     unseen: float
     pieces: Vectors
+    claims: Claims
 
 
 @dataclass(frozen=True)
@@ -50,6 +55,10 @@ class Material:
         vocabulary: Column of each stem in `recall`.
         recall: Share of a text's rarity that each stem holds, shape (texts, stems); rows sum to 1, or to 0 for a text
             that has only the question's words.
+        phrases: The texts' phrases, for comparison.
+        asks: For each text whether it is a question, shape (texts,).
+        accept: For each criterion the patterns of which one must occur.
+        wording: For each criterion the word triples of its text.
         polarity: For each criterion what its texts state and deny.
     """
 
@@ -59,23 +68,28 @@ class Material:
     question: Vectors
     vocabulary: dict[str, int]
     recall: Scores
+    phrases: "PhraseIndex"
+    asks: NDArray[np.bool_]
+    accept: tuple[tuple[re.Pattern[str], ...], ...]
+    wording: tuple[frozenset[tuple[str, str, str]], ...]
     polarity: tuple[Polarity, ...]
 
 
 def rarity_in(bank: Iterable[Question], embedder: Embedder) -> Rarity:
-    """Count in how many of the bank's rubric texts each stem and each word piece occurs."""
-    texts = [
-        text
-        for question in bank
-        for criterion in question.criteria
-        for text in (criterion.text, *criterion.examples, *criterion.misconceptions)
-    ]
+    """Count in how many of the bank's rubric texts each stem and each word piece occurs, and learn its claims."""
+    criteria = [criterion for question in bank for criterion in question.criteria]
+    texts = [text for c in criteria for text in (c.text, *c.examples, *c.misconceptions)]
     stem_counts = Counter(stem for text in texts for stem in set(stems(text)))
     piece_counts = Counter(piece for ids in embedder.pieces(texts) for piece in set(ids))
     pieces = np.full(embedder.vocabulary_size, idf(0, len(texts)), np.float32)
     for piece, count in piece_counts.items():
         pieces[piece] = idf(count, len(texts))
-    return Rarity({stem: idf(count, len(texts)) for stem, count in stem_counts.items()}, idf(0, len(texts)), pieces)
+    return Rarity(
+        stems={stem: idf(count, len(texts)) for stem, count in stem_counts.items()},
+        unseen=idf(0, len(texts)),
+        pieces=pieces,
+        claims=Claims([t for c in criteria for t in c.examples], [t for c in criteria for t in c.misconceptions]),
+    )
 
 
 def idf(count: int, total: int) -> float:
@@ -104,8 +118,50 @@ def make_material(question: Question, embedder: Embedder, rarity: Rarity) -> Mat
         question=direction,
         vocabulary=vocabulary,
         recall=recall,
+        phrases=PhraseIndex(texts),
+        asks=np.array([asks(text) for text in texts]),
+        accept=tuple(tuple(map(re.compile, criterion.accept)) for criterion in question.criteria),
+        wording=tuple(frozenset(triples(words(VERB.sub("", c.text)))) for c in question.criteria),
         polarity=tuple(polarity),
     )
+
+
+class PhraseIndex:
+    """Texts by their phrases (see `phrases`), weighted by rarity among them; a pair counts half as much as a stem."""
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        """Weigh the phrases of some texts."""
+        listed = [sorted(phrases(text)) for text in texts]
+        counts = Counter(phrase for found in listed for phrase in found)
+        self._size = len(texts)
+        self._weight = {
+            phrase: idf(count, len(texts)) * (PAIR if ">" in phrase else 1.0) for phrase, count in counts.items()
+        }
+        self._unseen = idf(0, len(texts))
+        self._rows: dict[str, list[int]] = {phrase: [] for phrase in counts}
+        for row, found in enumerate(listed):
+            for phrase in found:
+                self._rows[phrase].append(row)
+        self._length = np.sqrt([sum(self._weight[phrase] ** 2 for phrase in found) for found in listed])
+
+    def likeness(self, passages: Sequence[str]) -> Scores:
+        """Return the cosine of each passage with each text, shape (passages, texts).
+
+        Of a passage's phrases that no text has only the stems count, as weighty as the rarest.
+        """
+        found = np.zeros((len(passages), self._size))
+        for row, passage in enumerate(passages):
+            squares = 0.0
+            for phrase in sorted(phrases(passage)):
+                weight = self._weight.get(phrase)
+                if weight is not None:
+                    found[row, self._rows[phrase]] += weight**2
+                    squares += weight**2
+                elif ">" not in phrase:
+                    squares += self._unseen**2
+            if squares:
+                found[row] /= np.sqrt(squares) * np.maximum(self._length, 1e-6)
+        return found.astype(np.float32)
 
 
 def recall_of(texts: Sequence[str], known: frozenset[str], rarity: Rarity) -> tuple[dict[str, int], Scores]:

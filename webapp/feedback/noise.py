@@ -1,10 +1,12 @@
 """Noise: sentences that can't earn credit, whatever words they hold."""
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 
 from content import Question
 from webapp.feedback.embedding import load_embedder
+from webapp.feedback.lexicon import FUNCTION_WORDS
 from webapp.feedback.text import (
     LETTERS,
     STRUCTURE,
@@ -33,7 +35,7 @@ LONGEST_ROW = 15  # bare terms
 # prepositions and articles among the words; of SAF's sentences one in a thousand has 0.48, of its answers none 0.42
 LONG_STRING, STRUNG_SENTENCE, STRUNG = 20, 0.48, 0.45
 # of the rubrics' examples none has as many vague words, of SAF's sentences one in 120
-VAGUE_SHARE = 0.35
+VAGUE_SHARE, MOSTLY_VAGUE = 0.35, 0.5  # the second where fewer than three words are vague
 ABOUT_ITSELF = re.compile(
     r"\bthis (?:answer|response|submission|essay)\b"
     r"|\b(?:the|this) (?:candidate|examinee|applicant) (?:has|have|had|is|was|should|must|deserves?|fully|clearly"
@@ -43,9 +45,24 @@ ABOUT_ITSELF = re.compile(
     r"|\b(?:is|are|has been|have been) (?:fully |thoroughly |explicitly )?addressed(?=\s*[.,;:]|$)"
     r"|\b(?:assign|award|give|grant|deserves?)\b.{0,30}\b(?:score|marks?|points|credit|grade)\b"
     r"|\b(?:note to|dear) (?:the )?(?:evaluator|grader|examiner|reviewer|interviewer|assistant|llm|ai)\b"
-    r"|\b(?:re-?evaluate|deduct points)\b|\bas (?:addressed|satisfied|met)\b|\b(?:evaluator|grader|examiner)s?\b",
+    r"|\b(?:re-?evaluate|deduct points)\b|\bas (?:addressed|satisfied|met)\b|\b(?:evaluator|grader|examiner)s?\b"
+    r"|^\W*(?:please\s+)?(?:ignore|disregard|forget)\b.{0,40}\b(?:instructions?|rubric|prompt|above|previous)\b"
+    r"|\b(?:full|maximum|max|perfect)\s+(?:\w+\s+)?(?:score|marks|points)\b|\b100\s+(?:marks|points)\b"
+    r"|\b(?:mark|return|answer|reply|respond|score)\b.{0,30}\bmet\b|[\"']verdict[\"']|</?(?:answer|system|instructions?)>"
+    r"|\bself-assessment\b|\b(?:grade|score):|\bwhat (?:was|is|has been) asked(?: for)?\b",
     re.IGNORECASE,
 )
+# what is announced isn't said: "I would cover the projector" (but "I would explain that ..." goes on to say it)
+ANNOUNCED = re.compile(
+    r"^\W*(?:first(?:ly)?|then|next|also|finally|here|now|below|in this answer)?,?\s*(?:i|we|let me|let us|let['’]s)\b"
+    r"(?:['’](?:d|ll|m)|\s+(?:would|will|shall|could|can|should|must|am|are|going|need|want|like|have|to|also|then|first|"
+    r"next|now|briefly))*\s+"
+    r"(?:(?:cover|discuss|address|go\s+(?:over|through|into)|touch\s+(?:on|upon)|speak\s+(?:about|of)|talk\s+about|outline|"
+    r"elaborate|solve)(?:ing)?\b|(?:mention|explain|describe)(?:ing)?\b(?!\s+that\b))"
+    r"|^\W*it\s+(?:is|was)\s+(?:all\s+)?about\b",
+    re.IGNORECASE,
+)
+SAME_FRAME, LEAST_FRAME = 3, 4  # sentences alike in all their function words, and how many of these they need
 
 
 def noise(question: Question, answer: Prose, spans: Sequence[Span]) -> dict[Span, Flag]:
@@ -58,7 +75,7 @@ def noise(question: Question, answer: Prose, spans: Sequence[Span]) -> dict[Span
             found[span] = Flag.HEADING
         elif ABOUT_ITSELF.search(sentence):
             found[span] = Flag.INSTRUCTIONS
-        elif is_vague(sentence):
+        elif is_vague(sentence) or ANNOUNCED.search(sentence):
             found[span] = Flag.VAGUE
         elif is_gibberish(sentence):
             found[span] = Flag.GIBBERISH
@@ -74,6 +91,12 @@ def noise(question: Question, answer: Prose, spans: Sequence[Span]) -> dict[Span
         # keywords with a full stop or a new line after each are a list all the same
         if is_word_list(" ".join(text[slice(*span)] for span in run), least_words, LEAST_GLUE):
             found |= dict.fromkeys(run, Flag.WORD_LIST)
+    frames = Counter(map(frame, {" ".join(words(text[slice(*span)])) for span in spans}))
+    for span in spans:
+        own = frame(text[slice(*span)])
+        # terms that are filled into the same sentence again and again
+        if len(own) >= LEAST_FRAME and frames[own] >= SAME_FRAME:
+            found.setdefault(span, Flag.WORD_LIST)
     for row in rows_of_terms(text, LONGEST_ROW):
         found |= {span: Flag.WORD_LIST for span in spans if span.start < row.end and row.start < span.end}
     left = [span for span in spans if span not in found]
@@ -85,7 +108,12 @@ def noise(question: Question, answer: Prose, spans: Sequence[Span]) -> dict[Span
 def is_vague(sentence: str) -> bool:
     """Tell whether a sentence names things and says nothing definite about them."""
     vague, listed = vague_words(sentence)
-    return vague >= 3 and listed >= 5 and vague / listed >= VAGUE_SHARE
+    return vague / max(1, listed) >= (VAGUE_SHARE if vague >= 3 else MOSTLY_VAGUE) and listed >= 3
+
+
+def frame(sentence: str) -> tuple[str, ...]:
+    """Return a sentence's function words in order: what is left of it without its subject."""
+    return tuple(word for word in words(sentence) if word in FUNCTION_WORDS)
 
 
 def is_strung(text: str, least_words: int, least_share: float) -> bool:

@@ -22,6 +22,7 @@ from webapp.feedback.lexicon import (
     GLUE,
     NUMBERS,
     PREPOSITIONS,
+    RELATIONS,
     VAGUE,
 )
 
@@ -137,6 +138,21 @@ def asks(sentence: str) -> bool:
     return sentence.rstrip("\"') ").endswith("?")
 
 
+def phrases(text: str) -> set[str]:
+    """Return a text's stems and the ordered pairs of stems at most three words apart, function words not counted.
+
+    Words of relation ("into", "before", "not", "every") stand in pairs as they are: "A into B" isn't "B into A".
+    """
+    listed = []
+    for word in words(text):
+        if word in RELATIONS:
+            listed.append(f"_{word}")
+        elif word not in FUNCTION_WORDS and (len(word) > 1 or word.isdigit()):
+            listed.append(stem(word))
+    pairs = {f"{first}>{second}" for place, first in enumerate(listed) for second in listed[place + 1 : place + 4]}
+    return pairs.union(single for single in listed if not single.startswith("_"))
+
+
 VAGUE_STEMS = frozenset(map(stem, VAGUE))
 
 
@@ -188,6 +204,12 @@ def glue_share(text: str) -> tuple[float, int]:
     """
     listed = [word.lower() for word in LETTERS.findall(text)]
     return sum(word in GLUE for word in listed) / max(1, len(listed)), len(listed)
+
+
+def function_share(text: str) -> float:
+    """Return the share of function words among a text's words: over 0.2 in sentences, under it in notes."""
+    listed = [word.lower() for word in LETTERS.findall(text)]
+    return sum(word in FUNCTION_WORDS for word in listed) / max(1, len(listed))
 
 
 def vague_words(text: str) -> tuple[int, int]:

@@ -69,6 +69,7 @@ class Flag(StrEnum):
     VAGUE = "vague"
     HEADING = "heading"
     ASKED = "asked"
+    DOUBTFUL = "doubtful"
     CODE_NOT_READ = "code_not_read"
     COPIES_RUBRIC = "copies_rubric"
     INSTRUCTIONS = "instructions"
@@ -89,8 +90,12 @@ FLAG_SENTENCES = {
     Flag.VAGUE: "Passages that say nothing definite were left out.",
     Flag.HEADING: "Headings were left out; they name a subject and state nothing about it.",
     Flag.ASKED: "Questions were left out; they state nothing.",
+    Flag.DOUBTFUL: (
+        "As a whole the answer is nearer to the rubric's misconceptions than to its examples, so passages have to be "
+        "closer to count."
+    ),
     Flag.CODE_NOT_READ: "Code and diagrams were left out; this grader reads prose, and comments in code.",
-    Flag.COPIES_RUBRIC: "A passage is nearly the rubric's own wording.",
+    Flag.COPIES_RUBRIC: "Passages in the rubric's own words were left out; a person has to read them.",
     Flag.INSTRUCTIONS: "A passage speaks of its own grading; it was left out and not followed.",
     Flag.VERY_SHORT: "The answer has fewer than three words, so the estimate rests on little.",
     Flag.UNCERTAIN: "Two readings of the same model differ on a criterion; it earns nothing until a person has looked.",
