@@ -50,7 +50,7 @@ ABOUT_ITSELF = re.compile(
     r"|\b(?:full|maximum|max|perfect)\s+(?:\w+\s+)?(?:score|marks|points)\b|\b100\s+(?:marks|points)\b"
     r"|\b(?:mark|return|answer|reply|respond|score)\b.{0,30}\bmet\b|[\"']verdict[\"']|</?(?:answer|system|instructions?)>"
     r"|\bself-assessment\b|\b(?:grade|score):|\bwhat (?:was|is|has been) asked(?: for)?\b",
-    re.IGNORECASE,
+    re.IGNORECASE | re.MULTILINE,
 )
 # what is announced isn't said: "I would cover the projector" (but "I would explain that ..." goes on to say it)
 ANNOUNCED = re.compile(

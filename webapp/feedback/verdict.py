@@ -96,7 +96,7 @@ FLAG_SENTENCES = {
     ),
     Flag.CODE_NOT_READ: "Code and diagrams were left out; this grader reads prose, and comments in code.",
     Flag.COPIES_RUBRIC: "Passages in the rubric's own words were left out; a person has to read them.",
-    Flag.INSTRUCTIONS: "A passage speaks of its own grading; it was left out and not followed.",
+    Flag.INSTRUCTIONS: "A passage speaks of its own grading; it earns nothing and was not followed.",
     Flag.VERY_SHORT: "The answer has fewer than three words, so the estimate rests on little.",
     Flag.UNCERTAIN: "Two readings of the same model differ on a criterion; it earns nothing until a person has looked.",
 }

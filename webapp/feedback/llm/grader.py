@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from content import Criterion, Question
-from webapp.feedback.coverage import INSTRUCTIONS
+from webapp.feedback.noise import ABOUT_ITSELF
 from webapp.feedback.llm import prompt
 from webapp.feedback.llm.calls import CallLog, MemoryLog
 from webapp.feedback.llm.client import Client, Form, Reply
@@ -125,7 +125,7 @@ class Sitting:
             verdicts += [self._verdict(criterion, first[criterion.id], second[criterion.id]) for criterion in group]
             self.grader.progress(len(verdicts), len(criteria))
         flags = {Flag.UNCERTAIN} if any(verdict.uncertain for verdict in verdicts) else set()
-        if INSTRUCTIONS.search(self.answer):
+        if ABOUT_ITSELF.search(self.answer):
             flags.add(Flag.INSTRUCTIONS)
         return Findings(tuple(verdicts), tuple(sorted(flags)), tuple(self.used))
 
