@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from content import Criterion, Question
-from webapp.feedback.noise import ABOUT_ITSELF
 from webapp.feedback.llm import prompt
 from webapp.feedback.llm.calls import CallLog, MemoryLog
 from webapp.feedback.llm.client import Client, Form, Reply
 from webapp.feedback.llm.errors import PromptTooLong, ReplyUnreadable
 from webapp.feedback.llm.passages import Passage, halves, passages, span_of
 from webapp.feedback.llm.reply import Reading, read
+from webapp.feedback.noise import ABOUT_ITSELF
 from webapp.feedback.verdict import CriterionVerdict, Findings, Flag, UsedCall, Verdict
 
 Progress = Callable[[int, int], None]
