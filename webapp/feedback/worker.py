@@ -86,8 +86,12 @@ class Worker:
             for thread in self._threads:
                 thread.start()
 
-    def stop(self, timeout: float = 10.0) -> None:
-        """Let the grading in hand come to a halt, at most `timeout` seconds, and end the threads."""
+    def stop(self, timeout: float = 5.0) -> None:
+        """Let the grading in hand come to a halt, and end the threads.
+
+        What hasn't halted after `timeout` seconds, such as a call that a model is slow to answer, is given back to the
+        queue, where the next worker finds it at once.
+        """
         self._stopping.set()
         self.wake()
         self._job_added.set()
@@ -95,6 +99,8 @@ class Worker:
         for thread in self._threads:
             thread.join(max(0.0, end - perf_counter()))
         self._threads = []
+        while self._in_hand:
+            self._give_back(self._in_hand.pop())
 
     def wake(self) -> None:
         """Say that an answer may be waiting."""
@@ -142,12 +148,16 @@ class Worker:
         try:
             feedback = self._grade(answer.question_id, answer.text, progress)
         except Stopping:
-            self._store.give_back(answer.answer_id, now=self._clock())
+            if answer.answer_id in self._in_hand:  # else it was given back meanwhile, and another may have it
+                self._give_back(answer.answer_id)
             return
         except Exception as error:
             self._note_failure(answer, error)
             return
         save_feedback(self._store, answer.answer_id, feedback, seconds=perf_counter() - started, now=self._clock())
+
+    def _give_back(self, answer_id: str) -> None:
+        self._store.give_back(answer_id, now=self._clock())
 
     def _note_failure(self, answer: AnswerToGrade, error: Exception) -> None:
         pause = pause_after(answer.tries)

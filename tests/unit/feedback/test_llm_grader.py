@@ -52,11 +52,18 @@ def test_met_without_evidence_earns_nothing(endpoint, llm, architecture):
 
 
 def test_a_missed_criterion_carries_a_sentence_of_advice(endpoint, llm, architecture):
-    missed = {"evidence": [], "verdict": "unmet", "advice": "Say how many patches\n there are."}
+    missed = {"evidence": [], "verdict": "unmet", "advice": "Say how many\0 patches\n there \ud800are."}
     endpoint.will(says("met", patch_grid=missed))
     feedback = grade_with(llm(), architecture, ANSWER)
     assert verdict_on(feedback, "patch-grid").advice == "Say how many patches there are."
     assert verdict_on(feedback, "projector").advice is None
+
+
+def test_advice_past_its_limit_is_left_out_and_not_cut(endpoint, llm, architecture):
+    missed = {"evidence": [], "verdict": "unmet", "advice": "Say more. " * 30}
+    endpoint.will(says("met", patch_grid=missed))
+    verdict = verdict_on(grade_with(llm(), architecture, ANSWER), "patch-grid")
+    assert (verdict.verdict, verdict.advice) == (Verdict.UNMET, None)
 
 
 @pytest.mark.parametrize(("size", "calls"), [(1, 14), (5, 3), (40, 1)])

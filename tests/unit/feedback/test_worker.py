@@ -246,6 +246,28 @@ def test_stopping_gives_an_answer_in_hand_back(store, submit, clock):
     assert store.latest_grade(answer_id).tries == 1
 
 
+def test_an_answer_that_a_slow_model_holds_is_given_back_at_the_end(store, submit, clock):
+    answer_id = submit(ANSWER)
+    began, going = threading.Event(), threading.Event()
+
+    def grades(question_id, text, progress):
+        began.set()
+        going.wait(20)
+        progress(5, 14)
+
+    worker = Worker(store, grade=grades, clock=clock)
+    worker.start()
+    assert began.wait(20)
+    worker.stop(timeout=0.05)
+    (again,) = store.claim_answers(limit=1, now=clock(), lease=LONG)
+    going.set()
+    for thread in threading.enumerate():
+        if thread.name == "grading":
+            thread.join(20)
+    assert (again.answer_id, again.tries) == (answer_id, 1)
+    assert store.claim_answers(limit=1, now=clock(), lease=LONG) == []
+
+
 def test_an_answer_in_hand_stays_claimed_for_as_long_as_it_takes(store, submit, clock):
     submit(ANSWER)
     renewed = threading.Event()

@@ -248,9 +248,10 @@ class Client:
         )
 
     def scrubbed(self, text: str) -> str:
-        """Return a text of the endpoint's without our key, should it repeat it."""
+        """Return a text of the endpoint's as it can be kept: without our key, should it repeat it, and without NUL."""
         key = self.endpoint.api_key.get_secret_value()
         # what is shorter is no secret, and would be found in the middle of ordinary words
+        text = text.replace("\0", "\N{REPLACEMENT CHARACTER}")  # which PostgreSQL does not keep
         return text.replace(key, "[key]") if len(key) >= SHORTEST_SECRET else text
 
     def _connection(self) -> "openai.OpenAI":

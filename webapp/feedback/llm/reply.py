@@ -77,6 +77,6 @@ def _reading(found: Mapping[str, Any], criterion: Criterion, numbers: set[int]) 
         raise ReplyUnreadable(f"the reply about {criterion.id} does not have the form asked for") from None
     if not numbers.issuperset(finding.evidence):
         raise ReplyUnreadable(f"the reply about {criterion.id} names passages that are not there")
-    advice = " ".join(finding.advice.split())
+    advice = "".join(c for c in " ".join(finding.advice.split()) if c.isprintable())
     # a sentence past its limit is left out, not cut: half an advice can say the opposite
     return Reading(verdict, tuple(finding.evidence), advice if len(advice) <= LONGEST_ADVICE else "")
