@@ -292,6 +292,6 @@ def ended_by(status: int) -> RunEnded:
     if number == signal.SIGSYS:
         return RunEnded("seccomp", "The code made a system call that is not allowed, and was ended.")
     if number == signal.SIGKILL:
-        return RunEnded("memory", "The system ended the code: there was no memory left.")
+        return RunEnded("memory", "The system ended the code: memory or processor time ran out.")
     name = signal.Signals(number).name if number in set(signal.Signals) else str(number)
     return RunEnded("signal", f"The code's process crashed ({name}).")

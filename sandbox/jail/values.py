@@ -15,6 +15,9 @@ from sandbox.jail.inside import wire
 _BITS = {"1": 1, "L": 8, "P": 8, "LA": 16, "PA": 16, "I;16": 16, "RGB": 24, "YCbCr": 24, "HSV": 24, "LAB": 24}
 _BITS |= {"RGBA": 32, "RGBX": 32, "RGBa": 32, "La": 16, "CMYK": 32, "I": 32, "F": 32}
 
+MAX_PIXELS = 1 << 26
+"""Of a picture that comes back: Pillow takes up to 32 times the memory of the bytes that arrive."""
+
 
 @dataclass(frozen=True)
 class Picture:
@@ -41,8 +44,8 @@ class Picture:
             raise wire.Malformed("a picture of an unknown mode")
         if type(width) is not int or type(height) is not int:
             raise wire.Malformed("a picture without sides")
-        if not (0 < width <= wire.MAX_SIDE and 0 < height <= wire.MAX_SIDE):
-            raise wire.Malformed("a picture without sides")
+        if not (0 < width <= wire.MAX_SIDE and 0 < height <= wire.MAX_SIDE and width * height <= MAX_PIXELS):
+            raise wire.Malformed("a picture of impossible sides")
         if len(pixels) != (width * _BITS[mode] + 7) // 8 * height:
             raise wire.Malformed("a picture whose pixels don't fill it")
         if palette and (mode not in ("P", "PA") or len(palette) % 3 or len(palette) > 768):

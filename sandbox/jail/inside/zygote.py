@@ -7,6 +7,7 @@ socket closes, this process ends, and the kernel ends every run with it.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import gc
 import json
 import os
@@ -94,13 +95,11 @@ def arrange(pipes: list[int], control: socket.socket) -> None:
     os.setsid()  # one group, so that the host can end it whole
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGPIPE):
         signal.signal(number, signal.SIG_DFL)
-    control.detach()
-    job, output, reply = (os.dup(pipe) for pipe in (pipes[0], pipes[1], pipes[2]))
-    high = [os.dup2(each, 100 + place) for place, each in enumerate((job, output, reply))]
-    os.dup2(high[1], 1)
-    os.dup2(high[1], 2)
-    os.dup2(high[0], worker.JOB)
-    os.dup2(high[2], worker.REPLY)
-    os.closerange(worker.REPLY + 1, 4096)
+    control.close()
+    # Out of the way of the numbers that they get. Nothing else is open here: Popen passes on nothing but the socket.
+    job, output, reply = (fcntl.fcntl(pipe, fcntl.F_DUPFD, 64) for pipe in pipes)
+    for pipe, place in ((output, 1), (output, 2), (job, worker.JOB), (reply, worker.REPLY)):
+        os.dup2(pipe, place)
+    os.closerange(worker.REPLY + 1, max(job, output, reply, *pipes) + 1)
     # Line by line, so that what is printed can be shown at once.
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]

@@ -128,7 +128,7 @@ FILES |= {
         """
 def attack():
     struct, found = sys.modules["struct"], []
-    for number in range(4096):
+    for number in range(10_000):
         entry = ctypes.create_string_buffer(struct.pack("<ihh", number, 0, 0), 8)
         libc.poll(entry, 1, 0)
         if not struct.unpack("<ihh", entry.raw)[2] & 0x20:  # POLLNVAL: not open
@@ -386,6 +386,7 @@ REPLIES = hostile(
     picture_of_no_mode="['r', 'XYZ', 1, 1, 1, 0], bytes(1)",
     picture_of_a_listed_mode="['r', ['L'], 1, 1, 1, 0], bytes(1)",
     picture_too_large="['r', 'L', 10**9, 10**9, 1, 0], bytes(1)",
+    picture_of_many_bits="['r', '1', 60000, 8000, 60000000, 0], bytes(60000000)",
     picture_of_no_side="['r', 'L', 0, 5, 0, 0]",
     picture_half_full="['r', 'RGB', 4, 4, 47, 0], bytes(47)",
     picture_with_false_palette="['r', 'L', 1, 1, 1, 3], bytes(4)",
