@@ -11,7 +11,8 @@ from pydantic import BaseModel, Field
 from webapp import feedback, identity, interview
 from webapp.password import ReviewClosed, TooManyFailures, WrongPassword
 from webapp.pictures import sources_of
-from webapp.services import Services, now
+from webapp.runs import tensors
+from webapp.services import MODEL_WAIT_SECONDS, Services, now
 from webapp.store import NotFound, StoreNotReady
 from webapp.words import words
 
@@ -114,6 +115,18 @@ def sandbox(request: Request) -> RedirectResponse:
 def picture(source: str, services: Server, user_id: Candidate) -> Response:
     """Show a picture: one that is drawn, or one's own upload; 404 for another person's."""
     return private_png(services.pictures.shown(user_id, source))
+
+
+@router.get("/sandbox/tensors")
+def run_tensors(run: str, services: Server, user_id: Candidate) -> Response:
+    """Give the tensors of one's own run as an npz file; 404 for another person's run."""
+    found = services.store.run(user_id=user_id, run_id=run)
+    data = tensors(found, services.engine.get(timeout=MODEL_WAIT_SECONDS), services.pictures)
+    headers = {
+        "cache-control": "private, no-store",
+        "content-disposition": f'attachment; filename="vivalab-{found.kind}-{found.id[:8]}.npz"',
+    }
+    return Response(data, media_type="application/octet-stream", headers=headers)
 
 
 @router.get("/review/picture")

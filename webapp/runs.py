@@ -1,12 +1,20 @@
 """What a kept run says of how the model was asked, so that it can be asked again."""
 
-from collections.abc import Mapping
-from typing import Any
+from __future__ import annotations
 
+import io
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from sandbox import BadOption, Reply, Request
 from webapp.pictures import Pictures
+from webapp.store import Run
+
+if TYPE_CHECKING:
+    from sandbox import Engine
 
 
 class Asked(BaseModel):
@@ -22,7 +30,7 @@ class Asked(BaseModel):
     feature_layer: int | None = None
 
     @classmethod
-    def of(cls, settings: Mapping[str, Any]) -> "Asked":
+    def of(cls, settings: Mapping[str, Any]) -> Asked:
         """Read a run's settings; what else they hold is passed over. BadOption if they aren't of this form."""
         try:
             return cls.model_validate(settings)
@@ -50,11 +58,35 @@ class Asked(BaseModel):
             **more,
         )
 
-    def repeatable(self, reply: Reply) -> "Asked":
+    def repeatable(self, reply: Reply) -> Asked:
         """Return it with the seed that was drawn, so that the same tokens come again."""
         return self.model_copy(update={"seed": reply.trace.seed}) if self.temperature else self
 
 
 def outcome(reply: Reply) -> dict[str, Any]:
     """Return a reply for a run's figures."""
-    return {"text": reply.text, "trace": reply.trace.summary()}
+    return {"text": reply.text, "tokens": list(reply.tokens), "trace": reply.trace.summary()}
+
+
+def tensors(run: Run, engine: Engine, pictures: Pictures) -> bytes:
+    """Return what every stage gave out, as an npz file: one array a stage, or `stage_0`, `stage_1` for each picture.
+
+    Nothing of it was kept with the run; the model is asked again.
+
+    Raises:
+        NotFound: A picture is gone.
+        BadOption: The run was made with another model, or its settings are of another form.
+    """
+    made_by = run.figures.get("trace", {}).get("model")
+    if made_by != engine.checkpoint.name:
+        raise BadOption(f"This run was made with {made_by}; its tensors can't be made with {engine.checkpoint.name}.")
+    request = Asked.of(run.settings).request(pictures, run.user_id, keep=True)
+    arrays: dict[str, np.ndarray] = {}
+    for stage, output in engine.answer_many([request])[0].trace.arrays.items():
+        if isinstance(output, np.ndarray):
+            arrays[stage] = output
+        else:
+            arrays.update({f"{stage}_{index}": array for index, array in enumerate(output)})
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, **arrays)
+    return buffer.getvalue()

@@ -16,6 +16,8 @@ from webapp.store import Run, Store
 
 SETTLE_SECONDS = 1.0
 TIDY_SECONDS = 3600.0
+MODEL_WAIT_SECONDS = 180.0
+"""How long somebody who asks waits for a model that is still loading."""
 
 
 def now() -> datetime:

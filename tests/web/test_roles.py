@@ -48,6 +48,8 @@ SANDBOX_HANDLERS = {
     "stop": "nothing of anybody",
     "open_pipeline": "refused",
     "run_pipeline": "own uploads only",
+    "map_answer": "own runs only",
+    "stop_map": "nothing of anybody",
     "load_runs": "own runs only",
     "delete_uploads": "own uploads only",
     "load_run": "refused",

@@ -8,6 +8,7 @@ from io import BytesIO
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
@@ -89,6 +90,19 @@ def test_a_run_is_shown_to_its_owner_alone(guest: Any, stranger: Any) -> None:
     assert "What color" not in json.dumps(call(stranger, "load_runs", []))
 
 
+def test_the_tensors_of_a_run_are_those_of_its_stages_and_its_owners_alone(guest: Any, stranger: Any) -> None:
+    run_id = ask(guest)
+    mine = guest.http.get(f"/sandbox/tensors?run={run_id}")
+    arrays = np.load(BytesIO(mine.content), allow_pickle=False)
+    assert arrays["preprocess"].shape == (1, 3, 112, 112)
+    assert arrays["encode"].shape == (1, 65, 128)
+    assert arrays["project_0"].shape == (64, 192)
+    assert arrays["merge"].shape[1] == 192
+    assert stranger.http.get(f"/sandbox/tensors?run={run_id}").status_code == 404
+    assert stranger.http.get("/sandbox/tensors?run=none").status_code == 404
+    assert not call(stranger, "map_answer", [run_id, 8])["success"]
+
+
 @pytest.fixture
 def page(browser: Browser, server: Server) -> Any:
     context = browser.new_context(viewport={"width": 1280, "height": 800})
@@ -112,6 +126,13 @@ def test_the_pipeline_opens_with_one_click_and_its_run_is_kept_and_opened_again(
     page.get_by_role("button", name="Run the pipeline").click()
     expect(page.locator(".stages li")).to_have_count(9)
     expect(page.locator(".strip .image-run i")).to_have_count(64)
+    page.locator(".answer-tokens button").nth(2).click()
+    page.locator("[data-layer]").select_option("3")
+    expect(page.locator(".attention .said")).to_contain_text("of its attention on the picture")
+    page.get_by_label("4 × 4 blocks").check()
+    page.get_by_role("button", name="Map the answer").click()
+    expect(page.get_by_text("With nothing hidden")).to_be_visible()
+    expect(page.locator("svg.heat rect")).to_have_count(16)
     look(page, "pipeline")
     page.get_by_role("link", name="Kept run").click()
     expect(page.get_by_role("heading", name="Describe the image.")).to_be_visible()

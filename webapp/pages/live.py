@@ -10,10 +10,9 @@ from webapp.pages.frame import ACTS, attempt_in, candidate, in_words, log
 from webapp.pages.model import model_line
 from webapp.pages.trace import figures, render_trace
 from webapp.pages.view import render, view
-from webapp.services import Services
+from webapp.services import MODEL_WAIT_SECONDS, Services
 from webapp.words import SORRY, words
 
-MODEL_WAIT_SECONDS = 180.0
 IDEAS = ("Describe the image.", "What color is the circle?", "How many shapes are there?", "What does the text say?")
 HOW_TO_BEGIN = "A scene is chosen already: ask. The answer streams here, and below it stands what every stage did."
 SMALL_PRINT = (
@@ -113,6 +112,8 @@ def idle() -> list[Any]:
     return [gr.update(visible=True), gr.update(visible=False)]
 
 
-def said(text: str, *, asked: str = "", note: str = "", trouble: str = "", run_id: str = "") -> str:
-    """Return the reply's HTML."""
-    return render("reply", asked=asked, text=text, note=note, trouble=trouble, run_id=run_id)
+def said(
+    text: str, *, asked: str = "", note: str = "", trouble: str = "", run_id: str = "", tensors: bool = False
+) -> str:
+    """Return the reply's HTML, with the way to the kept run and its tensors."""
+    return render("reply", asked=asked, text=text, note=note, trouble=trouble, run_id=run_id, tensors=tensors)

@@ -60,7 +60,6 @@ def render_pipeline(trace: Trace) -> str:
     slowest = max((record.seconds for record in trace.stages), default=0) or 1
     return render(
         "pipeline",
-        pictures=pictures(trace),
         stages=[
             {
                 "name": record.name,

@@ -352,9 +352,66 @@
     });
   };
 
+  /* Draws the attention of one answer token over the patches; the weights of all tokens, layers and heads stand in the
+     view as 16-bit levels. */
+  const attention = (element, watch) => {
+    const HEAT = [232, 62, 12];
+    const mount = () => {
+      const root = element.querySelector(".attention");
+      if (!root || root.mounted) return;
+      root.mounted = true;
+      const [layers, heads, count, columns] = JSON.parse(root.dataset.shape);
+      const bytes = Uint8Array.from(atob(root.dataset.weights), (letter) => letter.charCodeAt(0));
+      const levels = new Uint16Array(bytes.buffer);
+      const scale = Number(root.dataset.scale);
+      const chosen = (name) => Number(root.querySelector(`[data-${name}]`)?.value ?? -1);
+      const picks = (index, size) => (index < 0 ? [...Array(size).keys()] : [index]);
+      let token = 0;
+      const draw = () => {
+        const someLayers = picks(chosen("layer"), layers);
+        const someHeads = picks(chosen("head"), heads);
+        const weights = new Float64Array(columns);
+        for (const layer of someLayers)
+          for (const head of someHeads) {
+            const start = ((layer * heads + head) * count + token) * columns;
+            for (let column = 0; column < columns; column++) weights[column] += levels[start + column];
+          }
+        const mean = scale / (someLayers.length * someHeads.length);
+        const most = Math.max(...weights, 1e-9);
+        let best = null;
+        root.querySelectorAll("canvas.heat").forEach((canvas, picture) => {
+          const start = Number(canvas.dataset.start);
+          const image = new ImageData(canvas.width, canvas.height);
+          for (let patch = 0; patch < canvas.width * canvas.height; patch++) {
+            const share = weights[start + patch] / most;
+            image.data.set([...HEAT, Math.round(215 * share)], 4 * patch);
+            if (share === 1) best = { picture, row: Math.floor(patch / canvas.width), column: patch % canvas.width };
+          }
+          canvas.getContext("2d").putImageData(image, 0, 0);
+        });
+        const percent = (value) => `${(100 * mean * value).toFixed(1)} %`;
+        const where = best ? `; most of it, ${percent(most)}, on row ${best.row + 1}, column ${best.column + 1}` : "";
+        const total = weights.reduce((sum, weight) => sum + weight, 0);
+        const name = root.querySelector(`[data-token="${token}"]`).textContent.trim();
+        root.querySelector(".said").textContent = `“${name}” puts ${percent(total)} of its attention on the picture${where}.`;
+      };
+      root.addEventListener("click", (event) => {
+        const button = event.target.closest("[data-token]");
+        if (!button) return;
+        token = Number(button.dataset.token);
+        root.querySelectorAll("[data-token]").forEach((each) => each.setAttribute("aria-pressed", each === button));
+        draw();
+      });
+      root.addEventListener("change", draw);
+      draw();
+    };
+    watch("value", mount);
+    mount();
+  };
+
   const go = (url) => {
     if (typeof url === "string" && url.startsWith("/")) location.assign(url);
   };
 
-  window.vivalab = { room, acts, tidy, own, go };
+  window.vivalab = { room, acts, tidy, own, attention, go };
 })();
