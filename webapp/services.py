@@ -61,9 +61,7 @@ class Services:
             jail=Jail(settings),
             pictures=pictures,
             grader=grader,
-            own_models=feedback.OwnModels(
-                store, allowed=settings.llm_own, personal=settings.personal, timeout=settings.llm_timeout
-            ),
+            own_models=feedback.OwnModels(store, allowed=settings.llm_own, personal=settings.personal),
             worker=worker,
             gatekeeper=Gatekeeper(password.get_secret_value() if password else None, key=settings.cookie_key()),
         )

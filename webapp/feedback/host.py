@@ -47,7 +47,7 @@ class HostGrader:
         self._client: Client | None = None
         self._local: LocalModel | None = None
         if settings.llm_gguf:
-            self._local = LocalModel(settings.llm_gguf, context=settings.llm_context, timeout=settings.llm_timeout)
+            self._local = LocalModel(settings.llm_gguf, context=settings.llm_context, timeout=settings.local_seconds)
             self._client = LocalClient(self._local)
         elif endpoint := settings.llm_endpoint:
             self._client = Client(endpoint)

@@ -9,6 +9,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from webapp.feedback.llm.endpoint import KEYLESS, Endpoint
 
 
+ENDPOINT_SECONDS, LOCAL_SECONDS = 60.0, 600.0
+
+
 class LlmSettings(BaseSettings):
     """Read from the environment, then from `.env`; without LLM_BASE_URL or LLM_GGUF no language model grades."""
 
@@ -32,8 +35,12 @@ class LlmSettings(BaseSettings):
         description="Tokens that prompt and reply may have together; longer answers are read in parts. 0: as much as "
         "the endpoint takes, and 8192 for LLM_GGUF. Set it where a server cuts long prompts silently, as Ollama does.",
     )
-    llm_timeout: float = Field(
-        default=60.0, gt=0, le=3600, description="Seconds without an answer after which a request is tried again."
+    llm_timeout: float | None = Field(
+        default=None,
+        gt=0,
+        le=3600,
+        description="Seconds without an answer after which a request is tried again. Default: 60, and 600 for LLM_GGUF, "
+        "which may have to compute on a processor.",
     )
     llm_criteria_per_call: int = Field(
         default=5, ge=1, le=40, description="How many criteria the model reads at once; 1 is the most careful and dear."
@@ -53,7 +60,7 @@ class LlmSettings(BaseSettings):
         "`public` (at public https hosts), `off`, or the hosts allowed, separated by commas. On a laptop any address.",
     )
 
-    @field_validator("llm_api_key", "llm_price_in", "llm_price_out", mode="before")
+    @field_validator("llm_api_key", "llm_timeout", "llm_price_in", "llm_price_out", mode="before")
     @classmethod
     def _blank_means_none(cls, value: object) -> object:
         return None if isinstance(value, str) and not value.strip() else value
@@ -77,6 +84,11 @@ class LlmSettings(BaseSettings):
         return self
 
     @property
+    def local_seconds(self) -> float:
+        """Seconds after which a request to a model on this machine is given up."""
+        return self.llm_timeout or LOCAL_SECONDS
+
+    @property
     def llm_endpoint(self) -> Endpoint | None:
         """The host's endpoint, None if there is none."""
         if not self.llm_base_url:
@@ -85,7 +97,7 @@ class LlmSettings(BaseSettings):
             base_url=self.llm_base_url,
             model=self.llm_model,
             api_key=self.llm_api_key or KEYLESS,
-            timeout=self.llm_timeout,
+            timeout=self.llm_timeout or ENDPOINT_SECONDS,
             context=self.llm_context,
             price_in=self.llm_price_in,
             price_out=self.llm_price_out,
