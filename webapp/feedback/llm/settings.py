@@ -8,7 +8,6 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from webapp.feedback.llm.endpoint import KEYLESS, Endpoint
 
-
 ENDPOINT_SECONDS, LOCAL_SECONDS = 60.0, 600.0
 
 
@@ -39,8 +38,8 @@ class LlmSettings(BaseSettings):
         default=None,
         gt=0,
         le=3600,
-        description="Seconds without an answer after which a request is tried again. Default: 60, and 600 for LLM_GGUF, "
-        "which may have to compute on a processor.",
+        description="Seconds without an answer after which a request is tried again. Default: 60, and 600 for "
+        "LLM_GGUF, which may have to compute on a processor.",
     )
     llm_criteria_per_call: int = Field(
         default=5, ge=1, le=40, description="How many criteria the model reads at once; 1 is the most careful and dear."
