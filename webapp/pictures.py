@@ -148,10 +148,14 @@ class Pictures:
         clean.save(buffer, "PNG", compress_level=3)
         return buffer.getvalue()
 
+    def sources(self, user_id: str) -> tuple[str, ...]:
+        """Return a person's uploads by their sources."""
+        own = sorted(upload.digest for upload in self._uploads() if upload.user_id == user_id)
+        return tuple(f"{UPLOADED}:{digest}" for digest in own)
+
     def count(self, user_id: str) -> int:
         """Count a person's uploads."""
-        folder = self._folder / user_id
-        return sum(1 for _ in folder.iterdir()) if folder.is_dir() else 0
+        return len(self.sources(user_id))
 
     def remove_all(self, user_id: str, *, except_for: Collection[Upload]) -> int:
         """Remove a person's uploads but some; return how many went."""

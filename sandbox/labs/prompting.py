@@ -9,9 +9,8 @@ from __future__ import annotations
 import csv
 import io
 import re
-import threading
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Literal
@@ -20,7 +19,7 @@ from sandbox.errors import BadInput
 from sandbox.images import ImageSource
 from sandbox.request import Reply
 from sandbox.tiny import draw, sample_scene
-from sandbox.tiny.questions import SHORT_SUFFIX, ask_color
+from sandbox.tiny.questions import SENTENCE_SUFFIX, SHORT_SUFFIX, ask_color
 
 Score = Literal["exact", "words", "characters"]
 QUESTION = "{question}"
@@ -70,12 +69,7 @@ def example(seed: int = 0, count: int = 6) -> tuple[list[Case], list[str]]:
         question = ask_color(chance, scene)
         if question and question.answer != "none":
             cases.append(Case(draw(scene), question.prompt, question.answer))
-    prompts = [
-        QUESTION,
-        QUESTION + SHORT_SUFFIX,
-        f"Think carefully, then reply in detail: {QUESTION}",
-        "Describe the image.",
-    ]
+    prompts = [QUESTION, QUESTION + SHORT_SUFFIX, QUESTION + SENTENCE_SUFFIX, "Describe the image."]
     return cases, prompts
 
 
@@ -95,40 +89,30 @@ def check(cases: Sequence[Case], prompts: Sequence[str]) -> None:
             raise BadTable(f"Case {number} has no expected answer, so nothing can be scored. Write it.")
 
 
-def run(
+def answers(
     answer: Callable[[str, Sequence[ImageSource]], Reply],
     cases: Sequence[Case],
     prompts: Sequence[str],
     *,
     score: Score = "exact",
-    on_cell: Callable[[Cell], None] = lambda cell: None,
-    stop: threading.Event | None = None,
-) -> list[Cell]:
-    """Ask every prompt about every case, prompt by prompt; what is done when it is stopped is returned.
+) -> Iterator[Cell]:
+    """Ask every prompt about every case, prompt by prompt, and yield each cell as it comes.
 
     Args:
         answer: Answers a prompt about pictures, such as `Engine.answer`.
         cases: The cases.
         prompts: Each may hold `{question}` where the case's question stands.
         score: How an answer is compared with the expected one.
-        on_cell: Told each cell as it comes.
-        stop: Ends the run before the next cell.
 
     Raises:
         BadTable: There is nothing to run, or too much.
     """
     check(cases, prompts)
-    cells = list[Cell]()
     for prompt_number, prompt in enumerate(prompts):
         for case_number, case in enumerate(cases):
-            if stop is not None and stop.is_set():
-                return cells
             asked = prompt.replace(QUESTION, case.question)
             reply = answer(asked, [case.picture])
-            value = SCORES[score](reply.text, case.expected)
-            cells.append(Cell(case_number, prompt_number, asked, reply, value))
-            on_cell(cells[-1])
-    return cells
+            yield Cell(case_number, prompt_number, asked, reply, SCORES[score](reply.text, case.expected))
 
 
 def summarize(cells: Sequence[Cell]) -> list[Summary]:

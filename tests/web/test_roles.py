@@ -53,6 +53,14 @@ SANDBOX_HANDLERS = {
     "load_runs": "own runs only",
     "delete_uploads": "own uploads only",
     "load_run": "refused",
+    "work_table": "own uploads only",
+    "stop_table": "nothing of anybody",
+    "take_search_idea": "nothing of anybody",
+    "search_by_words": "own uploads only",
+    "search_by_picture": "own uploads only",
+    "take_clip": "own uploads only",
+    "sample_clip": "own uploads only",
+    "ask_frames": "own uploads only",
 }
 REVIEW_HANDLERS = {"grade_again", "load_queue", "load_attempt", "decide", "load_questions"}
 

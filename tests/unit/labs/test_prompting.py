@@ -1,13 +1,13 @@
 import csv
 import io
-import threading
+from itertools import islice
 
 import pytest
 from PIL import Image
 
 from sandbox import SandboxSettings, load_engine
 from sandbox.labs import prompting
-from sandbox.labs.prompting import BadTable, Case, example, run, summarize, to_csv
+from sandbox.labs.prompting import BadTable, Case, answers, example, summarize, to_csv
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +20,7 @@ def engine():
 @pytest.fixture(scope="module")
 def table(engine):
     cases, prompts = example()
-    return cases, prompts, run(engine.answer, cases, prompts)
+    return cases, prompts, list(answers(engine.answer, cases, prompts))
 
 
 def test_the_example_shows_that_the_prompt_decides(table):
@@ -37,17 +37,10 @@ def test_the_question_stands_where_the_prompt_says(table):
     assert cells[-1].asked == "Describe the image."
 
 
-def test_a_stopped_run_keeps_what_is_done(engine):
-    cases, prompts = example()
-    stop, seen = threading.Event(), []
-
-    def count(cell):
-        seen.append(cell)
-        if len(seen) == 3:
-            stop.set()
-
-    assert run(engine.answer, cases, prompts, on_cell=count, stop=stop) == seen
-    assert len(seen) == 3
+def test_cells_come_one_by_one_prompt_by_prompt(engine):
+    cases, prompts = example(count=2)
+    coming = answers(engine.answer, cases, prompts)
+    assert [(cell.prompt, cell.case) for cell in islice(coming, 3)] == [(0, 0), (0, 1), (1, 0)]
 
 
 def test_the_table_can_be_taken_away_and_no_cell_becomes_a_formula(table):
