@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 
 TICK = 0.05
 CHUNK = 1 << 20
+ENDING_SECONDS = 0.5
 FLOOD_CHARS = 8 << 20
 """Output beyond what is kept; a run that prints more is ended."""
 
@@ -37,7 +38,7 @@ MAX_WAITING = 64
 
 @dataclass(frozen=True)
 class Frame:
-    """A frame from the child, and when its last byte arrived (time.monotonic)."""
+    """A frame from the child, and when its last byte arrived by the run's clock."""
 
     head: dict[str, Any]
     body: bytearray
@@ -78,12 +79,10 @@ class Clock:
         self._since = 0.0
         self._stood = 0.0
 
-    def now(self, at: float | None = None) -> float:
-        """Return the reading now, or at a moment of the monotonic clock since the last callback."""
+    def now(self) -> float:
+        """Return the reading."""
         with self._lock:
-            if self._running:
-                return self._since - self._stood
-            return (time.monotonic() if at is None else at) - self._stood
+            return (self._since if self._running else time.monotonic()) - self._stood
 
     def __enter__(self) -> None:
         with self._lock:
@@ -111,6 +110,7 @@ class Channel:
         stop: threading.Event | None,
     ) -> None:
         self.child = child
+        self.clock = Clock()
         self.prints = ""
         self.print_truncated = False
         self._zygote = zygote
@@ -124,6 +124,7 @@ class Channel:
         self._lock = threading.Lock()
         self._inboxes: dict[str | None, Inbox] = {}
         self._ended: RunEnded | None = None
+        self._over = threading.Event()
         self._wake, self._wake_by = os.pipe()
         self._reader = threading.Thread(target=self._read, name=f"run {child.pid}", daemon=True)
 
@@ -150,12 +151,12 @@ class Channel:
         if self._ended:
             raise self._ended.with_traceback(None)
 
-    def write(self, head: dict[str, Any], buffers: list[wire.Buffer], out_of_time: Callable[[], bool]) -> bool:
+    def write(self, pieces: list[wire.Buffer], out_of_time: Callable[[], bool]) -> bool:
         """Write a frame; return False if time ran out before it was taken."""
         with self._writing, selectors.DefaultSelector() as selector:
             self.check()
             selector.register(self.child.job, selectors.EVENT_WRITE)
-            for piece in wire.pack(head, buffers):
+            for piece in pieces:
                 rest = memoryview(piece)
                 while rest:
                     self.check()
@@ -166,9 +167,9 @@ class Channel:
                     except BlockingIOError:
                         selector.select(TICK)
                     except BrokenPipeError:
-                        self._reader.join(1)  # it finds out why
+                        self._over.wait(ENDING_SECONDS)  # the reader finds out why, unless the process goes on
                         self.check()
-                        raise RunEnded("channel", "The code closed the channel that it is called by.") from None
+                        raise closed() from None
         return True
 
     def end(self, why: RunEnded) -> None:
@@ -186,15 +187,17 @@ class Channel:
         except Exception:  # a fault of ours, or of who is told of output, must not leave a process behind
             log.exception("reading from a run failed")
             why = RunEnded("closed", "The run was ended by a fault of the host's; its log says more.")
-        with self._writing:
-            status = self._zygote.end(self.child)
+        status = self._zygote.end(self.child)
         with self._lock:
             self._ended = self._ended or why or ended_by(status)
+            self._over.set()
             for box in self._inboxes.values():
                 box.put(None)
             os.close(self._wake)
             os.close(self._wake_by)
             self._wake_by = -1
+        with self._writing:  # whoever is in there has seen the end by now
+            self.child.close()
 
     def _read_until_the_end(self) -> RunEnded | None:
         next_look = time.monotonic() + TICK
@@ -244,7 +247,7 @@ class Channel:
         """Take what is there; return True when the process has ended, an error for what is no answer."""
         while (data := read(self.child.reply)) is not None:
             if not data:
-                return gone(self.child.pid) or RunEnded("channel", "The code closed the channel that it is called by.")
+                return gone(self.child.pid, ENDING_SECONDS) or closed()
             self._incoming += data
             while frame := self._frame():
                 if isinstance(frame, RunEnded):
@@ -253,7 +256,7 @@ class Channel:
                 with self._lock:
                     box = self._inboxes.get(token) if token is None or type(token) is str else None
                 if box is None or len(box) > MAX_WAITING or box.bytes > 2 * self._limits.result_bytes:
-                    return RunEnded("channel", "The code wrote to the channel that it is called by.")
+                    return written_to()
                 box.put(frame)
         return False
 
@@ -263,17 +266,17 @@ class Channel:
             return None
         head_length, body_length = wire.LENGTHS.unpack_from(self._incoming)
         if head_length > wire.MAX_HEAD or body_length > self._limits.result_bytes + 4096:
-            return RunEnded("channel", "The code wrote to the channel that it is called by.")
+            return written_to()
         whole = start + head_length + body_length
         if len(self._incoming) < whole:
             return None
         try:
             head = wire.unpack_head(self._incoming[start : start + head_length])
         except wire.Malformed:
-            return RunEnded("channel", "The code wrote to the channel that it is called by.")
+            return written_to()
         body = self._incoming[start + head_length : whole]
         del self._incoming[:whole]
-        return Frame(head, body, time.monotonic())
+        return Frame(head, body, self.clock.now())
 
 
 def read(pipe: int) -> bytes | None:
@@ -282,6 +285,16 @@ def read(pipe: int) -> bytes | None:
         return os.read(pipe, CHUNK)
     except BlockingIOError:
         return None
+
+
+def closed() -> RunEnded:
+    """Return the end of a run whose code took the channel away."""
+    return RunEnded("channel", "The code closed the channel that it is called by.")
+
+
+def written_to() -> RunEnded:
+    """Return the end of a run whose code wrote what was not asked."""
+    return RunEnded("channel", "The code wrote to the channel that it is called by.")
 
 
 def ended_by(status: int) -> RunEnded:

@@ -122,6 +122,7 @@ class Jail:
             channel.start()
         except BaseException:
             zygote.end(child)
+            child.close()
             raise
         with self._lock:
             self._runs.add(channel)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 
-ENDING_SECONDS = 0.5
 PEAK_OF_MEMORY = "5\n"
 """Written to clear_refs: the peak begins anew (proc(5))."""
 
@@ -41,9 +40,9 @@ def threads_of(pid: int) -> int:
     return int(status_of(pid).get("Threads", "0"))
 
 
-def gone(pid: int) -> bool:
-    """Whether a process that nobody has waited for yet has ended; gives one that is ending a moment for it."""
-    end = time.monotonic() + ENDING_SECONDS
+def gone(pid: int, seconds: float) -> bool:
+    """Whether a process that nobody has waited for yet ends within these seconds."""
+    end = time.monotonic() + seconds
     while status_of(pid).get("State", "Z")[0] not in "ZX":
         if time.monotonic() > end:
             return False

@@ -10,7 +10,7 @@ import threading
 from dataclasses import dataclass
 from typing import Any, NoReturn, Self
 
-from sandbox.jail.channel import Channel, Clock, Frame
+from sandbox.jail.channel import Channel, Frame, written_to
 from sandbox.jail.errors import BadResult, CallFailed, CallTimedOut, RunEnded
 from sandbox.jail.inside import wire
 from sandbox.jail.limits import Limits
@@ -80,7 +80,6 @@ class Run:
         self._channel = channel
         self._limits = limits
         self._memory = Memory(channel.child.pid)
-        self._clock = Clock()
         self._lock = threading.Lock()
         self._callbacks: dict[int, Callback] = {}
         self._numbers = itertools.count()
@@ -165,7 +164,8 @@ class _Call:
 
     def __init__(self, run: Run, left: float) -> None:
         self._run, self._left = run, left
-        self._channel, self._clock, self._limits, self._memory = run._channel, run._clock, run._limits, run._memory
+        self._channel, self._limits, self._memory = run._channel, run._limits, run._memory
+        self._clock = run._channel.clock
         self._token = secrets.token_hex(8)
         self._inbox = self._channel.inbox(self._token)
         self._kept_bytes = 0
@@ -185,17 +185,17 @@ class _Call:
         """Send it, and return what comes back. Raises as `Run.call`."""
         encoder = wire.Encoder(self._special, ARGUMENT_BYTES)
         try:
-            node = encoder.node([args, kwargs])
+            request = self._packed({**what, "value": encoder.node([args, kwargs])}, encoder.buffers)
         except wire.Unsendable as error:
             raise TypeError(f"an argument can't be sent: {error}") from None
-        self._write({**what, "value": node}, encoder.buffers)
+        self._write(request)
         # Counted from here, not from "go": a thread of the candidate's could begin as soon as the arguments are there.
         self._started = self._clock.now()
         self._take("ready")
         self._memory.begin()
-        self._write({"op": "go"})
+        self._write(self._packed({"op": "go"}))
         frame = self._take("value", "bad")
-        seconds = self._clock.now(frame.at) - self._started
+        seconds = frame.at - self._started
         self.peak_bytes = self._memory.peak()
         modified: tuple[str, ...] = ()
         try:
@@ -205,14 +205,17 @@ class _Call:
         finally:
             if what["op"] != "load" and (args or kwargs):
                 self._started = self._clock.now()
-                self._write({"op": "check"})
+                self._write(self._packed({"op": "check"}))
                 names = self._take("checked").head.get("names")
                 known = {*map(str, range(len(args))), *kwargs}
                 modified = tuple(name for name in names or () if name in known) if is_texts(names) else ()
         return Result(value, seconds, self.peak_bytes, arrays, modified)
 
-    def _write(self, head: dict[str, Any], buffers: list[wire.Buffer] | None = None) -> None:
-        if not self._channel.write({"id": self._token, **head}, buffers or [], lambda: self._remaining() <= 0):
+    def _packed(self, head: dict[str, Any], buffers: list[wire.Buffer] | None = None) -> list[wire.Buffer]:
+        return wire.pack({"id": self._token, **head}, buffers or [])
+
+    def _write(self, pieces: list[wire.Buffer]) -> None:
+        if not self._channel.write(pieces, lambda: self._remaining() <= 0):
             self._time_out()
 
     def _remaining(self) -> float:
@@ -245,13 +248,12 @@ class _Call:
             if kind == "callback":
                 self._run_callback(frame)
                 continue
-            self._channel.end(RunEnded("channel", "The code wrote to the channel that it is called by."))
+            self._channel.end(written_to())
             self._channel.check()
 
     def _run_callback(self, frame: Frame) -> None:
         number, turn = frame.head.get("callback"), frame.head.get("turn")
-        answer: dict[str, Any] = {"op": "answer", "turn": turn}
-        buffers: list[wire.Buffer] = []
+        about = {"op": "answer", "turn": turn}
         try:
             callback = self._run._callbacks.get(number) if type(number) is int and type(turn) is int else None
             if callback is None:
@@ -261,11 +263,13 @@ class _Call:
                 raise RuntimeError("too many bytes were handed to functions in this call")
             args, kwargs = self._arguments(frame)
             with self._clock:
-                answer["value"], buffers = self._answer(callback, args, kwargs)
+                value, buffers = self._answer(callback, args, kwargs)
+            answer = self._packed({**about, "value": value}, buffers)
         except Exception as error:
             known = isinstance(getattr(builtins, type(error).__name__, None), type)
-            answer |= {"error": type(error).__name__ if known else "RuntimeError", "value": str(error)[:2000]}
-        self._write(answer, buffers)
+            kind = type(error).__name__ if known else "RuntimeError"
+            answer = self._packed({**about, "error": kind, "value": text(str(error))})
+        self._write(answer)
 
     def _answer(
         self, callback: Callback, args: tuple[Any, ...], kwargs: dict[str, Any]

@@ -19,6 +19,7 @@ from sandbox.jail.process import gone
 
 HERE = Path(__file__).parent
 START_SECONDS = 60.0
+ENDING_SECONDS = 2.0
 ENVIRONMENT = {
     "OPENBLAS_NUM_THREADS": "1",  # one run, one core
     "OMP_NUM_THREADS": "1",
@@ -37,6 +38,11 @@ class Child:
     job: int
     output: int
     reply: int
+
+    def close(self) -> None:
+        """Close the pipes."""
+        for end in (self.job, self.output, self.reply):
+            os.close(end)
 
 
 class Zygote:
@@ -101,7 +107,7 @@ class Zygote:
         return Child(pid, *ours)
 
     def end(self, child: Child) -> int:
-        """Kill a run's whole process group, close its pipes, and return its wait status."""
+        """Kill a run's whole process group, and return its wait status."""
         try:
             # Not reaped yet, so the number can't belong to anyone else.
             for kill, whom in ((os.killpg, child.pid), (os.kill, child.pid)):
@@ -109,13 +115,10 @@ class Zygote:
                     kill(whom, signal.SIGKILL)
                 except (ProcessLookupError, PermissionError):  # no group yet, or nothing alive in it (macOS)
                     continue
-            gone(child.pid)  # the zygote would wait for it, and nothing could be forked meanwhile
+            gone(child.pid, ENDING_SECONDS)  # the zygote would wait for it, and nothing could be forked meanwhile
             return int(self._order({"reap": child.pid}, [])["status"])
         except OSError:  # the zygote is gone, and the kernel ended its children
             return signal.SIGKILL
-        finally:
-            for end in (child.job, child.output, child.reply):
-                os.close(end)
 
     def close(self) -> None:
         """End the process, and with it every run."""

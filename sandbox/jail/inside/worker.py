@@ -208,17 +208,17 @@ class Call:
     def ask(self, number: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Have the host run a callback, and return or raise what it does."""
         encoder = wire.Encoder(encode_picture, self.worker.result_bytes)
-        try:
-            node = encoder.node([args, kwargs])
-        except wire.Unsendable as error:
-            raise TypeError(f"an argument can't be handed over: {error}") from None
         answer: SimpleQueue[Any] = SimpleQueue()
         with self.asking:
             self.turns += 1
             turn = self.turns
             self.asked[turn] = answer
         self.worker.flush()
-        self.say("callback", encoder.buffers, callback=number, turn=turn, value=node)
+        try:
+            node = encoder.node([args, kwargs])
+            self.say("callback", encoder.buffers, callback=number, turn=turn, value=node)
+        except wire.Unsendable as error:
+            raise TypeError(f"an argument can't be handed over: {error}") from None
         head, value = answer.get()
         if "error" in head:
             kind = getattr(builtins, head["error"], RuntimeError)
