@@ -23,6 +23,7 @@ from sandbox.errors import (
     TruncatedImage,
 )
 from sandbox.images import open_image
+from sandbox.judge import Check, Verdict, judge  # the name is the function from here on; the package stays importable
 from sandbox.loader import EngineLoader, load_engine
 from sandbox.request import Event, Reply, Request
 from sandbox.settings import SandboxSettings
@@ -36,6 +37,7 @@ __all__ = [
     "ArraySummary",
     "BadInput",
     "BadOption",
+    "Check",
     "Engine",
     "EngineFailed",
     "EngineLoader",
@@ -57,6 +59,8 @@ __all__ = [
     "TooManyImages",
     "Trace",
     "TruncatedImage",
+    "Verdict",
+    "judge",
     "load_engine",
     "open_image",
 ]

@@ -188,6 +188,10 @@ class Engine:
         prompts = [self._pipeline.prepare(replace(request, on_token=None)).answer.embeddings for request in requests]
         return self._in_turn(score, prompts, tokens, self.checkpoint)
 
+    def compute(self, function: Callable[..., T], *inputs: Any) -> T:
+        """Run a function of the host's own in the model's thread and return what it gives."""
+        return self._in_turn(function, *inputs)
+
     def close(self) -> None:
         """Let the model's thread end once its work is done; the engine answers no more."""
         self._model_thread.shutdown(wait=False)

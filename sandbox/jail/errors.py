@@ -16,11 +16,16 @@ class CallFailed(BadInput):
         kind: The error's class, such as 'ValueError'; 'NameError' where the module has no function of that name.
         message: The error's own text, written by the candidate's code.
         traceback: The lines of answer.py that led to it, '' where there are none; written by the candidate's code too.
+        bases: The names of the error's class and of all that it inherits from.
     """
 
-    def __init__(self, kind: str, message: str, traceback: str = "") -> None:
-        self.kind, self.message, self.traceback = kind, message, traceback
+    def __init__(self, kind: str, message: str, traceback: str = "", bases: tuple[str, ...] = ()) -> None:
+        self.kind, self.message, self.traceback, self.bases = kind, message, traceback, bases or (kind,)
         super().__init__(f"{kind}: {message}" if message else kind)
+
+    def is_a(self, kind: str) -> bool:
+        """Whether an `except` of that class would catch it."""
+        return kind in self.bases
 
 
 class CallTimedOut(BadInput):

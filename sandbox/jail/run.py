@@ -244,7 +244,9 @@ class _Call:
             if kind in kinds:
                 return frame
             if kind == "error":
-                raise CallFailed(*(text(frame.head.get(name)) for name in ("error", "message", "trace")))
+                kind, message, trace = (text(frame.head.get(name)) for name in ("error", "message", "trace"))
+                bases = frame.head.get("bases") or []
+                raise CallFailed(kind, message, trace, tuple(bases) if is_texts(bases) else ())
             if kind == "callback":
                 self._run_callback(frame)
                 continue

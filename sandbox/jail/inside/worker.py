@@ -277,10 +277,10 @@ def encode_picture(value: Any, buffers: list[wire.Buffer]) -> list[Any] | None:
     return ["r", str(value.mode), *map(int, value.size), len(pixels), len(palette)]
 
 
-def told(error: BaseException) -> dict[str, str]:
+def told(error: BaseException) -> dict[str, Any]:
     """Return an error as words: its kind, its text and the lines of the candidate's file that led to it."""
     if isinstance(error, CallFailedInside):
-        return {"error": "NameError", "message": str(error), "trace": ""}
+        return {"error": "NameError", "message": str(error), "trace": "", "bases": ["NameError"]}
     kind = type(error).__name__[:100]
     try:
         message = str(error)[:2000]
@@ -298,7 +298,8 @@ def told(error: BaseException) -> dict[str, str]:
     except BaseException:
         trace = f"{kind}: {message}"
     clean = [text.encode("utf-8", "replace").decode() for text in (kind, message, trace[-8000:])]
-    return dict(zip(("error", "message", "trace"), clean, strict=True))
+    bases = [base.__name__[:100].encode("utf-8", "replace").decode() for base in type.mro(type(error))[:32]]
+    return {**dict(zip(("error", "message", "trace"), clean, strict=True)), "bases": bases}
 
 
 def read_frame() -> tuple[dict[str, Any], wire.Body]:
