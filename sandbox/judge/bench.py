@@ -128,7 +128,7 @@ class Bench:
         found = self._kept[what]
         if isinstance(found, Wrong):
             raise Wrong(str(found), found.picture)
-        return found  # type: ignore[no-any-return]
+        return found
 
     def call(self, name: str, /, *args: Any, **kwargs: Any) -> Result:
         """Call a function of the candidate's, or a method of what `make` made."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -159,9 +160,8 @@ def modes(*names: str) -> Any:
     def check(bench: Bench) -> str:
         numbers = bench.numbers("modes " + " ".join(names))
         errors = []
-        for mode in names:
+        for mode, fit in itertools.product(names, FITS):
             width, height = (int(side) for side in numbers.integers(120, 420, 2))
-            fit = FITS[int(numbers.integers(3))]
             picture = in_mode(drawn(numbers, width, height), mode, numbers)
             errors.append(compare(bench, picture, Settings.drawn(numbers), fit, f"a picture in mode {mode}"))
         return f"Mean error {max(errors):.4f} at worst, in {', '.join(names)}."
