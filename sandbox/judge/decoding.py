@@ -26,6 +26,7 @@ LOGITS, LLAMA_CPP_LOGITS = 1e-3, 0.05
 """Largest difference of the last logits from a whole pass; llama.cpp computes some steps in half precision."""
 TOKENS = 12
 WIDTH = 8
+PLACEHOLDER = -1
 KEYS = ({"token", "pos", "logits"}, {"embd", "pos", "logits"})
 
 
@@ -252,19 +253,20 @@ def live_plans(bench: Bench) -> list[Asked]:
     """Return plans for real prompts with fresh scenes, checked so far that they can be run."""
 
     def make() -> list[Asked]:
-        from sandbox.stages import encode, preprocess, project, prompt, select
-
         engine, chance = bench.engine, bench.random("live")
         checkpoint = engine.checkpoint
         found = []
         for count in (1, 2):
             questions = live.items(chance, count, ("color", "shape", "count"))
-            pixels = preprocess.preprocess([each.picture for each in questions], checkpoint.processor.image_processor)
-            hidden = engine.compute(encode.encode, pixels, checkpoint, checkpoint.feature_layer)
-            features = engine.compute(project.project, list(select.select(hidden, checkpoint.strategy)), checkpoint)
             text = "\n".join(f"<image>\n{each.prompt}" for each in questions)
-            ids = prompt.prompt(text, [1] * count, checkpoint).tolist()
-            asked_for = Case("a live prompt", ids, list(features), checkpoint.image_token, chance.randint(9, 40))
+            reply = engine.answer(text, [each.picture for each in questions], keep=True, max_new_tokens=1)
+            ids = [int(token) for token in reply.trace.arrays["prompt"]]
+            features = list(reply.trace.arrays["project"])
+            for rows in features:  # one placeholder for each image again
+                place = ids.index(checkpoint.image_token)
+                ids[place : place + len(rows)] = [PLACEHOLDER]
+            ids = [checkpoint.image_token if token == PLACEHOLDER else token for token in ids]
+            asked_for = Case("a live prompt", ids, features, checkpoint.image_token, chance.randint(9, 40))
             plan = batches(plan_of(bench, asked_for), asked_for.where)
             _expect_runnable(plan, asked_for, checkpoint.vocabulary)
             logits, tokens = engine.compute(_whole_pass, checkpoint, asked_for)
