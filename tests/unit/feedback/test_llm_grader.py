@@ -5,6 +5,7 @@ import json
 import pytest
 
 from tests.unit.feedback.endpoint import (
+    Answer,
     completion,
     criteria_of,
     data_of,
@@ -126,6 +127,7 @@ UNREADABLE = {
     "prose": (lambda _: completion("The answer is good, 9 out of 10."), "not JSON"),
     "empty": (lambda _: completion(""), "empty"),
     "nothing": (lambda _: completion(None), "empty"),
+    "no choices": (lambda _: Answer(body='{"choices": []}'), "sent no reply"),
     "refusal": (lambda _: completion(None, refusal="I can't help with that."), "refused"),
     "filtered": (lambda _: completion("{", finish_reason="content_filter"), "refused"),
     "cut off": (lambda asked: completion(json.dumps(reading(asked, "met")), finish_reason="length"), "cut off"),
