@@ -1,8 +1,8 @@
 """The pictures of the sandbox: scenes that are drawn, and uploads, which stay their owner's.
 
-A picture is named by a short text, its source: `scene:27` (a sampled scene), `drawn:{...}` (one put together in the
-editor) or `upload:<sha256>`. Drawn ones are made anew from their source. Uploads lie in the data folder, by owner and
-content; whoever asks gets only their own, and they are removed by age.
+A picture is named by a short text, its source: `scene:27` (a sampled scene), `wide:27` (two of them side by side),
+`drawn:{...}` (one put together in the editor) or `upload:<sha256>`. Drawn ones are made anew from their source. Uploads
+lie in the data folder, by owner and content; whoever asks gets only their own, and they are removed by age.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ MOST_UPLOADS = 200
 """Pictures that one person may keep at a time."""
 SHOWN_SIDE = 1024
 """Longest side of a picture as pages show it, in pixels."""
-SAMPLED, DRAWN, UPLOADED = "scene", "drawn", "upload"
+SAMPLED, WIDE, DRAWN, UPLOADED = "scene", "wide", "drawn", "upload"
 
 _USER = re.compile(r"[0-9a-f]{32}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -119,8 +119,8 @@ class Pictures:
             BadOption: The drawing has something that the world doesn't.
         """
         kind, _, rest = source.partition(":")
-        if kind == SAMPLED and rest.isdecimal() and len(rest) < 10:
-            return sampled(int(rest))
+        if kind in (SAMPLED, WIDE) and rest.isdecimal() and len(rest) < 10:
+            return (sampled if kind == SAMPLED else wide)(int(rest))
         if kind == DRAWN:
             return Drawing.of(source).picture()
         if kind == UPLOADED and _DIGEST.fullmatch(rest):
@@ -192,13 +192,23 @@ def upload_of(user_id: str, source: str) -> Upload | None:
 def title(source: str) -> str:
     """Return what a page calls a picture."""
     kind = source.partition(":")[0]
-    return {SAMPLED: "A drawn scene", DRAWN: "Your own scene", UPLOADED: "Your upload"}.get(kind, "No picture")
+    return {SAMPLED: "A drawn scene", WIDE: "A wide scene", DRAWN: "Your own scene", UPLOADED: "Your upload"}.get(
+        kind, "No picture"
+    )
 
 
 @lru_cache(maxsize=256)
 def sampled(seed: int) -> Image.Image:
     """Return a picture of the tiny model's world, 112 x 112 pixels."""
     return tiny.draw(tiny.sample_scene(Random(seed)))
+
+
+def wide(seed: int) -> Image.Image:
+    """Return a picture twice as wide as high, 224 x 112 pixels: a scene of the seed and one of the next."""
+    both = Image.new("RGB", (224, 112))
+    for index in range(2):
+        both.paste(sampled(seed + index), (112 * index, 0))
+    return both
 
 
 def sources_of(settings: object) -> list[str]:

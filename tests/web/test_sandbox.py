@@ -57,7 +57,7 @@ def call(visitor: Any, name: str, data: list[Any], **options: Any) -> dict[str, 
 
 def ask(visitor: Any, source: str = "scene:11") -> str:
     """Run the pipeline; return the kept run's id."""
-    done = call(visitor, "run_pipeline", [source, "What color is the star?", 0, None, None, None])
+    done = call(visitor, "run_pipeline", [source, "What color is the star?", 0, "", "", ""])
     assert done["success"], done
     found = re.search(r"/sandbox/run\?run=([0-9a-f]{32})", json.dumps(done))
     assert found
@@ -76,7 +76,7 @@ def test_an_upload_leaves_the_shared_cache_and_only_its_owner_sees_it(
     assert (mine.status_code, mine.headers["content-type"]) == (200, "image/png")
     assert stranger.http.get("/sandbox/picture", params={"source": source}).status_code == 404
     assert httpx.get(f"{server.url}/sandbox/picture", params={"source": source}).status_code == 401
-    refused = call(stranger, "run_pipeline", [source, "What is this?", 0, None, None, None])
+    refused = call(stranger, "run_pipeline", [source, "What is this?", 0, "", "", ""])
     assert not refused["success"]
 
 
@@ -139,6 +139,17 @@ def test_the_pipeline_opens_with_one_click_and_its_run_is_kept_and_opened_again(
     page.get_by_role("link", name="Open with these settings").click()
     page.wait_for_url(re.compile("/sandbox/pipeline"))
     expect(page.get_by_label("Prompt")).to_have_value("Describe the image.")
+
+
+def test_two_settings_are_compared_with_one_click_and_by_choice(page: Page, server: Server) -> None:
+    page.goto(f"{server.url}/sandbox/compare")
+    page.get_by_role("button", name="Compare", exact=True).click()
+    expect(page.get_by_text("Nothing differs before preprocess.")).to_be_visible()
+    page.get_by_role("button", name="Half the resolution").click()
+    expect(page.get_by_label("Resolution, pixels").nth(1)).to_have_value("56")
+    page.get_by_role("button", name="Compare", exact=True).click()
+    expect(page.get_by_role("cell", name="1×65×128 and 1×17×128")).to_be_visible()
+    look(page, "compare")
 
 
 def test_an_own_scene_is_drawn_by_clicks_and_the_model_understands_it(page: Page, server: Server) -> None:

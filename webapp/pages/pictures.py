@@ -16,7 +16,7 @@ from webapp.pages.view import picture_input, render, view
 from webapp.pictures import Drawing, Thing, title
 from webapp.services import Services
 
-SCENES = tuple(f"scene:{seed}" for seed in (11, 27, 32, 58, 64, 71, 80, 93, 104, 117, 126, 139))
+SCENES = (*(f"scene:{seed}" for seed in (11, 27, 32, 58, 64, 71, 80, 93, 104, 117, 126)), "wide:11")
 FIRST = SCENES[0]
 COMPACT_SCENES = 6
 

@@ -20,7 +20,7 @@ class Controls:
 
     chooser: pictures.Chooser
     prompt: gr.Textbox
-    options: tuple[gr.Number, ...]
+    options: tuple[Any, ...]
     """Temperature, seed, longest answer and vision layer, in this order."""
 
     @property
@@ -42,9 +42,9 @@ def build(page: gr.Blocks, services: Services, *, prompt: str = IDEAS[0], ideas:
     with gr.Accordion("Options", open=False, elem_classes=["fold"]), gr.Row(elem_classes=["options"]):
         options = (
             gr.Number(0, label="Temperature", minimum=0, maximum=2, step=0.1),
-            gr.Number(None, label="Seed", precision=0, placeholder="drawn"),
-            gr.Number(None, label="Longest answer, tokens", precision=0, placeholder="the model's"),
-            gr.Number(None, label="Vision layer", precision=0, placeholder="the model's"),
+            whole_number("Seed", placeholder="drawn"),
+            whole_number("Longest answer, tokens"),
+            whole_number("Vision layer"),
         )
 
     @in_words
@@ -56,19 +56,33 @@ def build(page: gr.Blocks, services: Services, *, prompt: str = IDEAS[0], ideas:
     return Controls(chooser, text, options)
 
 
-def asked(source: str, prompt: str, *options: float | None) -> Asked:
+def whole_number(label: str, value: int | None = None, placeholder: str = "the model's") -> gr.Textbox:
+    """Return a field for a whole number or nothing; Gradio's own field makes 0 of nothing."""
+    return gr.Textbox(text_of(value), label=label, placeholder=placeholder, max_lines=1)
+
+
+def text_of(number: int | None) -> str:
+    """Return what stands in such a field."""
+    return "" if number is None else str(number)
+
+
+def number_in(text: str, label: str) -> int | None:
+    """Return the number in such a field, None for nothing; BadOption if it is anything else."""
+    try:
+        return int(text.strip().replace("−", "-")) if text and text.strip() else None
+    except ValueError:
+        raise BadOption(f"{label} is a whole number, or empty; {text!r} was given.") from None
+
+
+def asked(source: str, prompt: str, temperature: float | None, seed: str, length: str, layer: str) -> Asked:
     """Return what the controls' values ask; BadOption if a number isn't whole."""
-    temperature, *whole = options
-    if any(number is not None and number != int(number) for number in whole):
-        raise BadOption("Seed, length and layer are whole numbers.")
-    seed, length, layer = (None if number is None else int(number) for number in whole)
     return Asked(
         prompt=prompt,
         pictures=(source,) if source else (),
         temperature=temperature or 0.0,
-        seed=seed,
-        max_new_tokens=length,
-        feature_layer=layer,
+        seed=number_in(seed, "The seed"),
+        max_new_tokens=number_in(length, "The longest answer"),
+        feature_layer=number_in(layer, "The vision layer"),
     )
 
 
@@ -79,7 +93,7 @@ def filled(asked: Asked) -> list[Any]:
         *pictures.choice(source),
         asked.prompt,
         asked.temperature,
-        asked.seed,
-        asked.max_new_tokens,
-        asked.feature_layer,
+        text_of(asked.seed),
+        text_of(asked.max_new_tokens),
+        text_of(asked.feature_layer),
     ]

@@ -68,9 +68,9 @@ def build(page: gr.Blocks, services: Services) -> None:
         source: str,
         text: str,
         temperature: float | None,
-        seed: float | None,
-        length: float | None,
-        layer: float | None,
+        seed: str,
+        length: str,
+        layer: str,
         request: gr.Request,
     ) -> Iterator[list[Any]]:
         user_id = services.known_candidate(candidate(request))
