@@ -14,6 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy
+import PIL
+
 from sandbox.jail.errors import JailUnavailable
 from sandbox.jail.process import gone
 
@@ -25,7 +28,14 @@ ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
     "MALLOC_ARENA_MAX": "1",  # every further one would reserve 64 MiB of the address space that is limited
 }
-PROGRAM = "import sys; sys.path.insert(0, sys.argv.pop()); from inside.zygote import main; del sys.path[0]; main()"
+PROGRAM = """
+import json, sys
+here, packages = sys.argv.pop(), json.loads(sys.argv[2])["packages"]
+sys.path[:] = [here, *sys.path, *packages]
+from inside.zygote import main
+sys.path.remove(here)
+main()
+"""
 PIPE_BYTES = 1 << 20
 F_SETPIPE_SZ = 1031
 
@@ -51,7 +61,9 @@ class Zygote:
     def __init__(self, *, confined: bool) -> None:
         self._lock = threading.Lock()
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        orders = json.dumps({"confined": confined})
+        # Isolated Python doesn't look into the folder of a user's own packages, where numpy may be.
+        packages = sorted({str(Path(package.__path__[0]).parent) for package in (numpy, PIL)})
+        orders = json.dumps({"confined": confined, "packages": packages})
         command = [sys.executable, "-I", "-X", "utf8", "-c", PROGRAM, str(theirs.fileno()), orders, str(HERE)]
         with theirs:
             try:
