@@ -7,24 +7,29 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from sandbox.cache import CacheReport, CacheUse
 from sandbox.errors import (
     BadInput,
     BadOption,
+    EngineBusy,
     EngineFailed,
     EngineNotReady,
     ImageCountMismatch,
     ImageTooLarge,
     ImageTooNarrow,
     NotAnImage,
+    OutOfMemory,
     PromptEmpty,
     PromptTooLong,
     StageFailed,
+    Stopped,
     TooManyImages,
     TruncatedImage,
 )
 from sandbox.images import open_image
 from sandbox.judge import Check, Verdict, judge  # the name is the function from here on; the package stays importable
 from sandbox.loader import EngineLoader, load_engine
+from sandbox.receipt import Receipt
 from sandbox.request import Event, Reply, Request
 from sandbox.settings import SandboxSettings
 from sandbox.trace import STAGES, ArraySummary, Segment, StageOutput, StageRecord, Trace
@@ -37,8 +42,11 @@ __all__ = [
     "ArraySummary",
     "BadInput",
     "BadOption",
+    "CacheReport",
+    "CacheUse",
     "Check",
     "Engine",
+    "EngineBusy",
     "EngineFailed",
     "EngineLoader",
     "EngineNotReady",
@@ -47,8 +55,10 @@ __all__ = [
     "ImageTooLarge",
     "ImageTooNarrow",
     "NotAnImage",
+    "OutOfMemory",
     "PromptEmpty",
     "PromptTooLong",
+    "Receipt",
     "Reply",
     "Request",
     "SandboxSettings",
@@ -56,6 +66,7 @@ __all__ = [
     "StageFailed",
     "StageOutput",
     "StageRecord",
+    "Stopped",
     "TooManyImages",
     "Trace",
     "TruncatedImage",

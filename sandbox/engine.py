@@ -1,8 +1,8 @@
 """The engine: a loaded LLaVA whose pipeline is open to view and to change, stage by stage.
 
 One thread owns the model; any thread may ask. Stages that are plain numpy, and functions that take a stage's place, run
-in the thread that asks, so that a slow one holds up nobody else. `encode`, `project` and `generate` wait their turn.
-Requests of one `answer_many` are generated as one batch; those of different callers are answered one after the other.
+in the thread that asks, so that a slow one holds up nobody else. `encode` and `project` run in the model's thread, and
+the answers of everybody are stepped together in its slots: who comes joins, who is done leaves.
 """
 
 from __future__ import annotations
@@ -10,8 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
 from queue import SimpleQueue
@@ -19,15 +18,22 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
+import transformers
 from PIL import Image
 
+from sandbox.admission import Admission
 from sandbox.attention import attention
+from sandbox.cache import CacheReport, together
+from sandbox.caches import Caches
 from sandbox.checkpoint import Checkpoint, load_checkpoint
 from sandbox.device import choose_placement, choose_threads
 from sandbox.errors import BadOption
+from sandbox.identity import fingerprint
 from sandbox.images import ImageSource
-from sandbox.pipeline import Pipeline, Run, timed
+from sandbox.pipeline import Pipeline, Run
+from sandbox.receipt import Receipt
 from sandbox.request import Event, Reply, Request
+from sandbox.scheduler import Scheduler, Ticket
 from sandbox.scoring import Score, score
 from sandbox.settings import SandboxSettings
 from sandbox.stages import generate, prompt
@@ -35,11 +41,30 @@ from sandbox.trace import Trace
 
 T = TypeVar("T")
 
-BATCH_TOKENS = 16_384
-"""Most tokens that are generated together, padding and answers included.
 
-It bounds the KV cache: at the half MiB a token of a 7B model in half precision, to 8 GiB.
-"""
+@dataclass(eq=False)
+class _Asked:
+    """A request that is being answered."""
+
+    run: Run
+    ticket: Ticket | None
+    """None where a function stands in the place of `generate`."""
+    spelling: generate.Spelling
+    on_text: Callable[[str], None] | None
+    read: int = 0
+    """Tokens that were spelled."""
+
+    def spell(self) -> str:
+        """Return the text that is new, and tell it to who listens."""
+        tokens = self.run.answer.tokens
+        count = len(tokens)
+        piece = self.spelling.add(tokens[self.read : count]) if count > self.read else ""
+        self.read = count
+        if self.ticket is None or self.ticket.done.done():
+            piece += self.spelling.finish()
+        if piece and self.on_text:
+            self.on_text(piece)
+        return piece
 
 
 class Engine:
@@ -49,10 +74,17 @@ class Engine:
         """Take a loaded checkpoint; the settings' limits hold for every request."""
         self.checkpoint = checkpoint
         self.settings = settings
-        self._model_thread = ThreadPoolExecutor(
-            1, "model", initializer=torch.set_num_threads, initargs=(choose_threads(checkpoint.parameters),)
+        self._weights = fingerprint(checkpoint)
+        self._caches = Caches(checkpoint, settings, self._weights)
+        self._admission = Admission(settings.sandbox_tokens, settings.sandbox_tiles, settings.sandbox_waiting)
+        self._scheduler = Scheduler(
+            checkpoint,
+            slots=settings.sandbox_slots,
+            positions=settings.sandbox_kv_tokens,
+            threads=choose_threads(checkpoint.parameters),
+            prefixes=self._caches.prefixes,
         )
-        self._pipeline = Pipeline(checkpoint, settings, self._in_turn)
+        self._pipeline = Pipeline(checkpoint, settings, self._scheduler, self._caches)
 
     @property
     def description(self) -> str:
@@ -62,8 +94,19 @@ class Engine:
         size = f"{millions:.1f} million" if millions < 1000 else f"{millions / 1000:.1f} billion"
         return (
             f"{self.checkpoint.name}, {size} parameters, on {placement.device} in {placement.dtype_name} "
-            f"({placement.reason})"
+            f"({placement.reason}){self._slowed}"
         )
+
+    @property
+    def _slowed(self) -> str:
+        alone = self._scheduler.alone
+        return ". Answers are given one at a time: on this machine company changes their numbers" if alone else ""
+
+    @property
+    def load(self) -> tuple[int, int]:
+        """How many answers are under way, and how many requests wait for room or for a slot."""
+        going, waiting = self._scheduler.load
+        return going, waiting + self._admission.waiting
 
     def answer(self, prompt: str, images: Sequence[ImageSource] = (), **options: Any) -> Reply:
         """Answer one prompt; safe to call from several threads.
@@ -79,20 +122,35 @@ class Engine:
         return self.answer_many([Request(prompt, images, **options)])[0]
 
     def answer_many(self, requests: Sequence[Request]) -> list[Reply]:
-        """Answer several prompts as one batch. Greedy answers are the ones that `answer` gives.
-
-        Everything up to `generate` is done request by request, so that a picture's features don't depend on its
-        neighbours.
+        """Answer several prompts together; each answer, and in deterministic mode each number, is as if asked alone.
 
         Raises:
-            BadInput: One of the requests is wrong; none is answered.
+            BadInput: One of the requests is wrong; the others are stopped.
         """
-        return self._answer(requests, stopped=bool)
+        stop = threading.Event()
+        news: SimpleQueue[_Asked] = SimpleQueue()
+        asked: list[_Asked] = []
+        going = 0
+        try:
+            for request in requests:
+                asked.append(self._ask(request, news.put, stop.is_set, every=request.on_token is not None))
+                going += 1
+                while not news.empty():
+                    going -= _hear(news.get())
+            while going:
+                going -= _hear(news.get())
+        except BaseException:
+            stop.set()
+            for each in asked:
+                if each.ticket:
+                    self._scheduler.withdraw(each.ticket)
+            raise
+        return [self._reply(each) for each in asked]
 
     def stream(self, prompt: str, images: Sequence[ImageSource] = (), **options: Any) -> Iterator[Event]:
         """Answer one prompt piece by piece.
 
-        Closing the iterator stops the answer at the next token. A slow reader holds up nobody else.
+        Closing the iterator stops the answer at the next token and frees its slot. A slow reader holds up nobody else.
 
         Args:
             prompt: As in `answer`.
@@ -105,34 +163,38 @@ class Engine:
         Raises:
             BadInput: As `answer`; options at the call, the rest at the first step.
         """
-        request = Request(prompt, images, **options)
-        pieces: SimpleQueue[str | None] = SimpleQueue()
+        return self._events(Request(prompt, images, **options))
 
-        def on_token(piece: str) -> None:
-            pieces.put(piece)
-            if request.on_token:
-                request.on_token(piece)
-
-        return self._events(replace(request, on_token=on_token), pieces)
-
-    def _events(self, request: Request, pieces: SimpleQueue[str | None]) -> Iterator[Event]:
-        stopped, result = threading.Event(), Future[Reply]()
-
-        def work() -> None:
-            try:
-                result.set_result(self._answer([request], stopped.is_set)[0])
-            except BaseException as error:  # belongs to the reader, whatever it is
-                result.set_exception(error)
-            finally:
-                pieces.put(None)
-
-        threading.Thread(target=work, name="stream", daemon=True).start()
+    def _events(self, request: Request) -> Iterator[Event]:
+        stop = threading.Event()
+        news: SimpleQueue[_Asked] = SimpleQueue()
+        asked = self._ask(request, news.put, stop.is_set, every=True)
         try:
-            while (piece := pieces.get()) is not None:
-                yield Event(piece)
-            yield Event("", result.result())
+            done = False
+            while not done:
+                news.get()
+                done = asked.ticket is None or asked.ticket.done.done()
+                if piece := asked.spell():
+                    yield Event(piece)
+            if asked.ticket:
+                asked.ticket.done.result()
+            yield Event("", self._reply(asked))
         finally:
-            stopped.set()
+            stop.set()
+            if asked.ticket:
+                self._scheduler.withdraw(asked.ticket)
+
+    def compute(self, function: Callable[..., T], *inputs: Any) -> T:
+        """Run a function in the model's thread, between two steps of the answers, and return what it gives."""
+        return self._scheduler.call(function, *inputs)
+
+    def cache_report(self) -> list[CacheReport]:
+        """Return how the caches of pictures, features and prompts stand."""
+        return self._caches.report()
+
+    def clear_caches(self) -> None:
+        """Forget everything that the caches keep."""
+        self._caches.clear()
 
     def attention(
         self,
@@ -169,8 +231,8 @@ class Engine:
             raise BadOption("This prompt has no picture to look at. Add one, or ask for the attention over the text.")
         embeddings = reply.trace.arrays.get("merge")
         if embeddings is None:
-            embeddings = self._pipeline.prepare(replace(request, on_token=None)).answer.embeddings
-        return self._in_turn(attention, self.checkpoint, embeddings, reply.tokens, columns, layers)
+            embeddings = self._embeddings(request)
+        return self._scheduler.call(attention, self.checkpoint, embeddings, reply.tokens, columns, layers)
 
     def score(self, requests: Sequence[Request], tokens: Sequence[int]) -> list[Score]:
         """Return how likely one answer is after each of several prompts, in one batch, without generating.
@@ -185,37 +247,61 @@ class Engine:
         """
         if not tokens:
             raise BadOption("This answer has no tokens, so it has no probability. Ask something else.")
-        prompts = [self._pipeline.prepare(replace(request, on_token=None)).answer.embeddings for request in requests]
-        return self._in_turn(score, prompts, tokens, self.checkpoint)
-
-    def compute(self, function: Callable[..., T], *inputs: Any) -> T:
-        """Run a function of the host's own in the model's thread and return what it gives."""
-        return self._in_turn(function, *inputs)
+        return self._scheduler.call(score, [self._embeddings(request) for request in requests], tokens, self.checkpoint)
 
     def close(self) -> None:
         """Let the model's thread end once its work is done; the engine answers no more."""
-        self._model_thread.shutdown(wait=False)
+        self._scheduler.close()
 
-    def _in_turn(self, function: Callable[..., T], *inputs: Any) -> T:
-        return self._model_thread.submit(function, *inputs).result()
+    def _embeddings(self, request: Request) -> np.ndarray:
+        """Return the language model's input of a request, float32 (L, D)."""
+        leave = self._admission.enter(request.user, self._pipeline.cost(request))
+        try:
+            return self._pipeline.prepare(replace(request, on_token=None), time.perf_counter()).answer.embeddings
+        finally:
+            leave()
 
-    def _answer(self, requests: Sequence[Request], stopped: Callable[[], bool]) -> list[Reply]:
-        runs = [self._pipeline.prepare(request) for request in requests]
-        for batch in _batches([run for run in runs if "generate" not in run.request.replace]):
-            self._generate(batch, stopped)
-        for run in runs:
-            if "generate" in run.request.replace:
+    def _ask(
+        self, request: Request, news: Callable[[_Asked], None], stopped: Callable[[], bool], *, every: bool
+    ) -> _Asked:
+        """Take a request up to its slot.
+
+        Args:
+            request: What is asked.
+            news: Told when the answer has ended; from the model's thread.
+            stopped: Asked before every step; True ends the answer.
+            every: Whether `news` is told of every token too.
+
+        Raises:
+            BadInput: As `answer`.
+        """
+        started = time.perf_counter()
+        leave = self._admission.enter(request.user, self._pipeline.cost(request), stopped)
+        try:
+            admitted = time.perf_counter()
+            self._scheduler.expect()
+            run = self._pipeline.prepare(request, started)
+            run.waited = admitted - started
+            asked = _Asked(run, None, generate.Spelling(self.checkpoint), request.on_token)
+            if "generate" in request.replace:
                 self._replace_generate(run)
-        return [self._reply(run) for run in runs]
+                leave()
+                news(asked)
+                return asked
+            ticket = asked.ticket = Ticket(run.answer, request.user, stopped)
+            if every:
+                ticket.told = partial(news, asked)
 
-    def _generate(self, batch: list[Run], stopped: Callable[[], bool]) -> None:
-        answers = [run.answer for run in batch]
-        _, seconds = self._in_turn(timed, generate.generate, answers, self.checkpoint, stopped)
-        padded = max(len(answer.embeddings) for answer in answers)
-        note = f"batch of {len(batch)}, padded to {padded} tokens" if len(batch) > 1 else ""
-        for run in batch:
-            run.batch = len(batch)
-            run.record("generate", seconds, run.answer.embeddings, run.answer.tokens, note=note)
+            def ended(_: Any) -> None:
+                leave()
+                news(asked)
+
+            ticket.done.add_done_callback(ended)
+            self._scheduler.submit(ticket)
+        except BaseException:
+            leave()
+            raise
+        return asked
 
     def _replace_generate(self, run: Run) -> None:
         answer = run.answer
@@ -223,12 +309,20 @@ class Engine:
         accept = partial(generate.accept, vocabulary=self.checkpoint.vocabulary)
         answer.tokens = run.replaced("generate", accept, answer.embeddings)
         answer.moments += [time.perf_counter()] * len(answer.tokens)
-        answer.text = generate.decode(answer.tokens, self.checkpoint)
         answer.finish = "end"
 
-    def _reply(self, run: Run) -> Reply:
-        checkpoint, answer, now = self.checkpoint, run.answer, time.perf_counter()
-        patch = checkpoint.patch_size
+    def _reply(self, asked: _Asked) -> Reply:
+        checkpoint, run, ticket, now = self.checkpoint, asked.run, asked.ticket, time.perf_counter()
+        answer, patch = run.answer, self.checkpoint.patch_size
+        if asked.read < len(answer.tokens):  # nobody listened
+            asked.spelling.add(answer.tokens)
+            asked.spelling.finish()
+        if ticket:
+            began = answer.moments[0] if answer.moments else now
+            note = f"in {ticket.slots} slots of {ticket.length}" if ticket.slots else "stopped before it began"
+            seconds = (answer.moments[-1] if answer.moments else now) - began
+            run.record("generate", seconds, answer.embeddings, answer.tokens, note=note)
+        moments = answer.moments or [now]
         trace = Trace(
             model=checkpoint.name,
             device=checkpoint.placement.device,
@@ -238,9 +332,9 @@ class Engine:
             answer_pieces=prompt.token_pieces(answer.tokens, checkpoint.tokenizer),
             finish=answer.finish or "stopped",
             seconds=now - run.started,
-            first_token_seconds=answer.moments[min(1, len(answer.moments) - 1)] - run.started,
-            token_seconds=tuple(after - before for before, after in pairwise(answer.moments)),
-            batch=run.batch,
+            first_token_seconds=moments[min(1, len(moments) - 1)] - run.started,
+            token_seconds=tuple(after - before for before, after in pairwise(moments)),
+            batch=ticket.company if ticket else 1,
             seed=answer.seed if answer.temperature else None,
             patch_grid=None if run.pixels is None else (run.pixels.shape[2] // patch, run.pixels.shape[3] // patch),
             image_mean=tuple(checkpoint.processor.image_processor.image_mean),
@@ -248,8 +342,32 @@ class Engine:
             pixels=run.pixels,
             tiles=run.tiles,
             arrays=run.arrays,
+            waited_seconds=run.waited + (moments[0] - ticket.submitted if ticket else 0.0),
+            caches=together([*run.uses, *(ticket.uses if ticket else [])]),
+            receipt=self._receipt(answer, ticket) if ticket and ticket.slots else None,
+            logits=np.stack(answer.logits) if answer.logits else None,
         )
-        return Reply(answer.text, tuple(answer.tokens), trace)
+        return Reply(asked.spelling.text, tuple(answer.tokens), trace)
+
+    def _receipt(self, answer: generate.Answer, ticket: Ticket) -> Receipt:
+        placement = self.checkpoint.placement
+        return Receipt(
+            logits=answer.digest.hexdigest(),
+            steps=len(answer.tokens),
+            model=self.checkpoint.name,
+            weights=self._weights,
+            device=placement.device,
+            dtype=placement.dtype_name,
+            attention=placement.attention,
+            threads=self._scheduler.threads,
+            slots=ticket.slots,
+            length=ticket.length,
+            prefill=ticket.prefill,
+            compiled=ticket.compiled,
+            deterministic=ticket.repeatable,
+            torch=torch.__version__,
+            transformers=transformers.__version__,
+        )
 
 
 def open_engine(name: str, device: str, settings: SandboxSettings, progress: Callable[[str], None]) -> Engine:
@@ -262,14 +380,11 @@ def open_engine(name: str, device: str, settings: SandboxSettings, progress: Cal
     return engine
 
 
-def _batches(runs: list[Run]) -> Iterator[list[Run]]:
-    """Split into batches of at most `BATCH_TOKENS`, in order; one that is longer stands alone."""
-    batch: list[Run] = []
-    for run in runs:
-        longest = max(len(each.answer.embeddings) + each.answer.limit for each in [*batch, run])
-        if batch and longest * (len(batch) + 1) > BATCH_TOKENS:
-            yield batch
-            batch = []
-        batch.append(run)
-    if batch:
-        yield batch
+def _hear(asked: _Asked) -> bool:
+    """Pass on what is new of an answer; return whether it has ended. What went wrong with it is raised."""
+    ended = asked.ticket is None or asked.ticket.done.done()
+    if ended and asked.ticket:
+        asked.ticket.done.result()
+    if asked.on_text:
+        asked.spell()
+    return ended

@@ -48,9 +48,21 @@ class StageFailed(BadInput):
     """The function in a stage's place raised, or returned something that the next stage can't take."""
 
 
+class OutOfMemory(BadInput):
+    """The machine's memory doesn't hold this request; others go on."""
+
+
+class Stopped(BadInput):
+    """Somebody stopped the answer before it began."""
+
+
 class EngineFailed(Exception):
     """The model can't be loaded; `str()` says why and what the host can do."""
 
 
 class EngineNotReady(EngineFailed):
     """The model is still loading."""
+
+
+class EngineBusy(EngineFailed):
+    """Too many requests wait already."""

@@ -7,6 +7,7 @@ decoders themselves.
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import struct
@@ -26,6 +27,9 @@ MAX_RATIO = 100
 
 TOGETHER = 3
 """The pictures of a prompt may have so many times the pixels of the largest one: with the default, ten of a phone."""
+
+ORIENTATION = 0x0112
+"""EXIF tag of a picture's orientation."""
 
 _SIGNATURES = (b"\x89PNG", b"\xff\xd8\xff", b"RIFF", b"GIF8", b"BM", b"II*\0", b"MM\0*")
 _DECODING = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, struct.error, zlib.error)
@@ -48,20 +52,62 @@ def open_images(sources: Sequence[ImageSource], *, max_images: int, max_pixels: 
         ImageTooLarge: Together they have too many pixels.
         BadInput: What `open_image` raises; with several pictures the sentence says which one.
     """
+    names = _names(sources)
+    images = read_headers(sources, max_images=max_images, max_pixels=max_pixels)
+    return [_decoded(*each) for each in zip(images, sources, names, strict=True)]
+
+
+def read_headers(sources: Sequence[ImageSource], *, max_images: int, max_pixels: int) -> list[Image.Image]:
+    """Check number and size of pictures, and return them not yet decoded. Arguments and errors as `open_images`."""
     if len(sources) > max_images:
         raise TooManyImages(
             f"{len(sources)} pictures were given, and at most {max_images} fit one question. "
             f"Remove {len(sources) - max_images}."
         )
-    names = ["This file"] if len(sources) == 1 else [f"Picture {number}" for number in range(1, len(sources) + 1)]
-    images = [_with_size(source, max_pixels, name) for source, name in zip(sources, names, strict=True)]
+    images = [_with_size(source, max_pixels, name) for source, name in zip(sources, _names(sources), strict=True)]
     total = sum(image.width * image.height for image in images)
     if total > TOGETHER * max_pixels:
         raise ImageTooLarge(
             f"These pictures have {total / 1e6:.0f} megapixels together; at most {TOGETHER * max_pixels / 1e6:g} are "
             "accepted. Remove some, or scale them down."
         )
-    return [_decoded(*each) for each in zip(images, sources, names, strict=True)]
+    return images
+
+
+def content_key(source: ImageSource) -> bytes | None:
+    """Return what tells one picture from every other: a digest of the file, or of an open picture's content.
+
+    An open picture is told by mode, size, palette, transparency, EXIF orientation and its bytes: two pictures of
+    different shape or palette can have equal bytes. None if it can't be read; opening it then says why.
+    """
+    try:
+        if not isinstance(source, Image.Image):
+            data = source if isinstance(source, bytes | bytearray) else _read(source)
+            return hashlib.sha256(b"file" + data).digest()
+        source.load()
+        palette = (source.palette.mode, source.palette.tobytes()) if source.palette else None
+        kind = (source.mode, source.size, palette, source.info.get("transparency"), source.getexif().get(ORIENTATION))
+        return hashlib.sha256(repr(kind).encode() + source.tobytes()).digest()
+    except _DECODING:
+        return None
+
+
+def upright_size(image: Image.Image) -> tuple[int, int]:
+    """Return width and height once the EXIF orientation is applied, as far as it is known without decoding.
+
+    A PNG may carry its EXIF after the pixels; Pillow would decode them to look, so such a one counts as upright.
+    """
+    if image.format == "PNG" and "exif" not in image.info:
+        return image.size
+    try:
+        turned = image.getexif().get(ORIENTATION) in (5, 6, 7, 8)  # EXIF 2.32, 4.6.4: these exchange rows and columns
+    except _DECODING:
+        turned = False
+    return (image.height, image.width) if turned else image.size
+
+
+def _names(sources: Sequence[ImageSource]) -> list[str]:
+    return ["This file"] if len(sources) == 1 else [f"Picture {number}" for number in range(1, len(sources) + 1)]
 
 
 def open_image(source: ImageSource, *, max_pixels: int, name: str = "This file") -> Image.Image:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 import time
 from collections.abc import Callable
@@ -10,10 +11,16 @@ from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
+from PIL import Image
 
+from sandbox.admission import Cost
+from sandbox.cache import CacheUse
+from sandbox.caches import Caches, Features, Pixels
 from sandbox.checkpoint import Checkpoint
 from sandbox.errors import BadInput, BadOption, StageFailed
+from sandbox.images import content_key, upright_size
 from sandbox.request import Request
+from sandbox.scheduler import Scheduler
 from sandbox.settings import SandboxSettings
 from sandbox.stages import encode, generate, merge, preprocess, project, prompt, reduce, select
 from sandbox.stages import open as opening
@@ -25,7 +32,9 @@ T = TypeVar("T")
 ANSWER_LENGTH = 128
 """Longest answer in tokens where neither the request nor the checkpoint says."""
 MODEL_STAGES = frozenset({"encode", "project"})
-"""Stages that run in the model's thread; `generate` does too, a batch at a time."""
+"""Stages that run in the model's thread; `generate` does too, a step at a time."""
+CACHED_STAGES = frozenset(STAGES[: STAGES.index("prompt")])
+"""Stages whose results are cached. A request that replaces one neither reads nor fills a cache."""
 
 
 @dataclass
@@ -44,8 +53,10 @@ class Run:
     tokens: tuple[Segment, ...] = ()
     answer: generate.Answer = field(init=False)
     """Set once every stage before `generate` has run."""
-    batch: int = 1
-    """Number of requests generated together."""
+    uses: list[CacheUse] = field(default_factory=list)
+    """What the caches gave."""
+    waited: float = 0.0
+    """Seconds until there was room for it."""
 
     def record(
         self, name: str, seconds: float, taken: Any, given: Any, *, note: str = "", replaced: bool = False
@@ -53,9 +64,8 @@ class Run:
         """Write down a stage, and keep what it gave out if the request asks for it."""
         if self.request.keep and len(given):
             self.arrays[name] = to_output(given)
-        self.records.append(
-            StageRecord(name, seconds, ArraySummary.of(taken), ArraySummary.of(given), note=note, replaced=replaced)
-        )
+        before, after = (each if isinstance(each, ArraySummary) else ArraySummary.of(each) for each in (taken, given))
+        self.records.append(StageRecord(name, seconds, before, after, note=note, replaced=replaced))
 
     def note(self, text: str) -> None:
         """Say more about the stage that ran last."""
@@ -64,7 +74,7 @@ class Run:
     def replaced(self, name: str, accept: Callable[[Any], T], *inputs: Any) -> T:
         """Run what the request puts in a stage's place; StageFailed if it raises or breaks the stage's contract."""
         try:
-            output, seconds = timed(self.request.replace[name], *inputs)
+            output, seconds = timed(self.request.replace[name], *map(_own, inputs))
         except BadInput:
             raise
         except Exception as error:
@@ -79,20 +89,50 @@ class Run:
 class Pipeline:
     """Takes a request to where the language model begins to answer."""
 
-    def __init__(self, checkpoint: Checkpoint, settings: SandboxSettings, in_turn: Callable[..., Any]) -> None:
-        """Take a model, the limits, and `in_turn(function, *inputs)`, which runs a function in the model's thread."""
+    def __init__(self, checkpoint: Checkpoint, settings: SandboxSettings, scheduler: Scheduler, caches: Caches) -> None:
+        """Take a model, the limits, what runs functions in the model's thread, and the caches."""
         self._checkpoint = checkpoint
         self._settings = settings
-        self._in_turn = in_turn
+        self._scheduler = scheduler
+        self._caches = caches
+        self.group = 1
+        """Pictures that are encoded together."""
 
-    def prepare(self, request: Request) -> Run:
-        """Run every stage before `generate`; BadInput if a stage refuses what it gets."""
-        run = Run(request, time.perf_counter())
+    def cost(self, request: Request) -> Cost:
+        """Return what a request takes, from its text and the headers of its pictures; nothing is decoded.
+
+        Raises:
+            BadInput: It can't be answered, as far as can be known from that.
+        """
+        checkpoint = self._checkpoint
         limit = self._answer_limit(request)
         prompt.check_prompt(request.prompt, len(request.images), self._settings)
-        features = self._see(run) if request.images else self._see_nothing(run)
+        tokens = len(checkpoint.tokenizer(request.prompt.encode("utf-8", "replace").decode())["input_ids"])
+        if not request.images or "open" in request.replace:
+            return Cost(min(tokens + limit, self._scheduler.context), len(request.images))
+        layouts = checkpoint.layouts(
+            [upright_size(image) for image in opening.read_sources(request.images, self._settings)]
+        )
+        tokens += sum(layout.tokens for layout in layouts)
+        if not request.replace:
+            prompt.check_length(tokens, self._scheduler.context)
+        return Cost(min(tokens + limit, self._scheduler.context), sum(layout.tiles for layout in layouts))
+
+    def prepare(self, request: Request, started: float) -> Run:
+        """Run every stage before `generate`; BadInput if a stage refuses what it gets."""
+        run = Run(request, started)
+        limit = self._answer_limit(request)
+        prefix = b""
+        if not request.images:
+            features = self._see_nothing(run)
+        elif self._cached(request) and (keys := self._keys(run)):
+            features, prefix = self._see_cached(run, keys)
+        else:
+            features = self._see(run)
         ids = self._write(run, [len(rows) for rows in features])
         checkpoint = self._checkpoint
+        split = self._split(ids)
+        whole = prefix and not {"prompt", "merge"} & set(request.replace)
         run.answer = generate.Answer(
             self._stage(
                 run,
@@ -100,15 +140,118 @@ class Pipeline:
                 partial(merge.merge, image_token=checkpoint.image_token),
                 partial(merge.accept, length=len(ids), width=checkpoint.width),
                 ids,
-                self._in_turn(checkpoint.embed, ids),
+                self._embed(ids, request),
                 features,
             ),
-            limit=min(limit, checkpoint.context - len(ids)),
+            limit=min(limit, self._scheduler.context - len(ids)),
             temperature=request.temperature,
             seed=secrets.randbits(62) if request.seed is None else request.seed,
-            on_text=request.on_token,
+            split=split,
+            prefix=hashlib.sha256(prefix + ids[:split].tobytes()).digest() if whole else None,
+            logits=[] if request.keep else None,
         )
         return run
+
+    def _split(self, ids: np.ndarray) -> int:
+        """Return how many tokens reach up to the last picture; at least one follows."""
+        places = np.flatnonzero(ids == self._checkpoint.image_token)
+        return min(int(places[-1]) + 1, len(ids) - 1) if len(places) else 0
+
+    def _embed(self, ids: np.ndarray, request: Request) -> np.ndarray:
+        """Return the text's embeddings; on a CPU the lookup needs no turn, since it computes nothing."""
+        if self._checkpoint.placement.device == "cpu":
+            return self._checkpoint.embed(ids)
+        return self._scheduler.call(self._checkpoint.embed, ids, user=request.user)
+
+    def _cached(self, request: Request) -> bool:
+        """Whether pictures may come from the caches: no stage that makes what they hold is replaced."""
+        return request.cache and not request.keep and not CACHED_STAGES & set(request.replace)
+
+    def _keys(self, run: Run) -> list[bytes]:
+        """Return what tells the request's pictures from all others; nothing if one can't be told."""
+        keys = [content_key(source) for source in run.request.images]
+        return [key for key in keys if key] if all(keys) else []
+
+    def _see_cached(self, run: Run, keys: list[bytes]) -> tuple[list[np.ndarray], bytes]:
+        """Turn the pictures into features, each taken from a cache if it is there.
+
+        Returns:
+            The features, float32 (rows, D) for each picture, and what they are made of.
+        """
+        checkpoint, request, caches = self._checkpoint, run.request, self._caches
+        several = checkpoint.tiled and len(keys) > 1  # LLaVA-OneVision then takes one square of each
+        keys = [hashlib.sha256(caches.pixels_key + bytes([several]) + key).digest() for key in keys]
+        seconds = {"open": 0.0, "preprocess": 0.0}
+
+        def open_and_preprocess(indexes: list[int]) -> list[Pixels]:
+            started = time.perf_counter()
+            images = opening.open_sources(request.images, self._settings)
+            between = time.perf_counter()
+            layouts = checkpoint.layouts([image.size for image in images])
+            made = []
+            for index in indexes:
+                pixels = self._preprocess(images, layouts, index)
+                pixels.flags.writeable = False
+                made.append(Pixels(pixels, layouts[index]))
+            seconds["open"] += between - started
+            seconds["preprocess"] += time.perf_counter() - between
+            return made
+
+        pictures, use = caches.pixels.get_many(keys, open_and_preprocess)
+        run.uses.append(use)
+        sizes = ", ".join(f"{picture.layout.size[0]} x {picture.layout.size[1]}" for picture in pictures)
+        opened = ArraySummary((len(keys),), "RGB")
+        run.record("open", seconds["open"], list(request.images), opened, note=_with_use(sizes, use))
+        run.pixels = np.concatenate([picture.pixels for picture in pictures])
+        run.tiles = tuple(picture.layout.tiles for picture in pictures)
+        layouts = [picture.layout for picture in pictures]
+        note = "; ".join(map(str, layouts)) if checkpoint.tiled else ""
+        run.record("preprocess", seconds["preprocess"], opened, run.pixels, note=_with_use(note, use))
+
+        layer = checkpoint.feature_layer if request.feature_layer is None else request.feature_layer
+        keys = [hashlib.sha256(key + caches.features_key + repr(layer).encode()).digest() for key in keys]
+        costs = dict.fromkeys(("encode", "select", "reduce", "project"), 0.0)
+
+        def look(indexes: list[int]) -> list[Features]:
+            chosen = [pictures[index] for index in indexes]
+            return self._scheduler.call(self._look, chosen, layer, costs, user=request.user)
+
+        seen, use = caches.features.get_many(keys, look)
+        run.uses.append(use)
+        tiles = len(run.pixels)
+        taken = ArraySummary.of(run.pixels)
+        notes = {"encode": f"layer {layer}", "select": checkpoint.strategy, "reduce": ""}
+        for name, text in notes.items():
+            given = ArraySummary((tiles, *seen[0].shapes[name]), "float32")
+            run.record(name, costs[name], taken, given, note=_with_use(text, use))
+            taken = given
+        features = [each.rows for each in seen]
+        packing = [_packing(layout, len(rows)) for layout, rows in zip(layouts, features, strict=True)]
+        note = "; ".join(packing) if checkpoint.tiled else ""
+        run.record("project", costs["project"], taken, features, note=_with_use(note, use))
+        return features, b"".join(keys)
+
+    def _preprocess(self, images: list[Image.Image], layouts: list[Layout], index: int) -> np.ndarray:
+        """Return the tiles of one of the pictures, float32 (t, 3, S, S)."""
+        processor = self._checkpoint.processor.image_processor
+        if layouts[index].grid is None and layouts[index].newlines:  # how it is cut depends on there being others
+            start = sum(layout.tiles for layout in layouts[:index])
+            return preprocess.preprocess(images, processor, layouts)[start : start + layouts[index].tiles].copy()
+        return preprocess.preprocess([images[index]], processor, [layouts[index]])
+
+    def _look(self, pictures: list[Pixels], layer: int | list[int], costs: dict[str, float]) -> list[Features]:
+        """Run the stages from `encode` to `project` on pictures; in the model's thread."""
+        checkpoint = self._checkpoint
+        pixels = np.concatenate([picture.pixels for picture in pictures])
+        hidden, costs["encode"] = timed(encode.encode, pixels, checkpoint, layer, self.group)
+        selected, costs["select"] = timed(select.select, hidden, checkpoint.strategy)
+        reduced, costs["reduce"] = timed(reduce.reduce, selected)
+        layouts = [picture.layout for picture in pictures]
+        projected, costs["project"] = timed(project.project, reduced, checkpoint, layouts)
+        shapes = {"encode": hidden.shape[1:], "select": selected.shape[1:], "reduce": reduced[0].shape}
+        for rows in projected:
+            rows.flags.writeable = False
+        return [Features(rows, shapes) for rows in projected]
 
     def _see(self, run: Run) -> list[np.ndarray]:
         """Turn the pictures into features in the language model's space, float32 (rows, D) each."""
@@ -138,7 +281,7 @@ class Pipeline:
         hidden = self._stage(
             run,
             "encode",
-            partial(encode.encode, checkpoint=checkpoint, layer=layer),
+            partial(encode.encode, checkpoint=checkpoint, layer=layer, group=self.group),
             partial(encode.accept, count=squares),
             run.pixels,
         )
@@ -166,7 +309,7 @@ class Pipeline:
     def _packed(self, value: Any, layouts: list[Layout], squares: int) -> list[np.ndarray]:
         """Check what a function in the place of `project` returned for each tile, and pack each picture's tiles."""
         tiles = project.accept(value, squares, self._checkpoint.width)
-        return self._in_turn(project.pack, tiles, self._checkpoint, layouts) if self._checkpoint.tiled else tiles
+        return self._scheduler.call(project.pack, tiles, self._checkpoint, layouts) if self._checkpoint.tiled else tiles
 
     def _see_nothing(self, run: Run) -> list[np.ndarray]:
         for name in STAGES[: STAGES.index("prompt")]:
@@ -184,7 +327,7 @@ class Pipeline:
             run.request.prompt,
             counts,
         )
-        prompt.check_length(ids, checkpoint.context)
+        prompt.check_length(len(ids), self._scheduler.context)
         pieces = prompt.token_pieces(ids.tolist(), checkpoint.tokenizer)
         run.tokens = segments(ids.tolist(), pieces, checkpoint.image_token, counts)
         return ids
@@ -193,7 +336,10 @@ class Pipeline:
         """Run a stage, or what the request puts in its place, and write down what it took, gave and cost."""
         if name in run.request.replace:
             return run.replaced(name, accept, *inputs)
-        output, seconds = self._in_turn(timed, own, *inputs) if name in MODEL_STAGES else timed(own, *inputs)
+        if name in MODEL_STAGES:
+            output, seconds = self._scheduler.call(timed, own, *inputs, user=run.request.user)
+        else:
+            output, seconds = timed(own, *inputs)
         run.record(name, seconds, inputs[0], output)
         return output
 
@@ -211,6 +357,21 @@ def _packing(layout: Layout, rows: int) -> str:
     if rows == layout.tokens and layout.grid:
         return f"{rows} tokens: {layout.base} + {layout.rows} rows of {layout.columns} and a newline"
     return f"{rows} tokens with one newline"
+
+
+def _own(value: Any) -> Any:
+    """Return a stage's input for a function of somebody's: of what the caches share with others, a copy."""
+    if isinstance(value, list):
+        return [_own(each) for each in value]
+    return value.copy() if isinstance(value, np.ndarray) and not value.flags.writeable else value
+
+
+def _with_use(note: str, use: CacheUse) -> str:
+    """Add to a stage's note how many pictures came from a cache."""
+    if not use.hits:
+        return note
+    told = "from the cache" if not use.misses else f"{use.hits} of {use.hits + use.misses} from the cache"
+    return f"{note}; {told}" if note else told
 
 
 def timed(function: Callable[..., T], *inputs: Any) -> tuple[T, float]:

@@ -31,10 +31,14 @@ class Request:
     """Vision layer whose hidden states are used: 0 the embeddings, -1 the last; None is the checkpoint's own."""
     replace: Mapping[str, Callable[..., Any]] = field(default_factory=dict, kw_only=True)
     """Functions that take the place of stages, by name. They run in this process and must be trusted."""
+    user: str = field(default="", kw_only=True)
+    """Whose question it is: users take turns. Empty is nobody in particular, one user among the others."""
+    cache: bool = field(default=True, kw_only=True)
+    """Whether what was computed for equal pictures and prompts may be used, and kept for others."""
     keep: bool = field(default=False, kw_only=True)
-    """Whether the trace gets what each stage gave out, as arrays."""
+    """Whether the trace gets what each stage gave out, as arrays. Every stage is then computed, without the caches."""
     on_token: Callable[[str], None] | None = field(default=None, kw_only=True)
-    """Called with each new piece of text, from the model's thread."""
+    """Called with each new piece of text, in the thread that asks; a slow one holds up nobody else."""
 
     def __post_init__(self) -> None:
         """Check the options; BadOption says what may be given."""

@@ -43,6 +43,38 @@ class SandboxSettings(BaseSettings):
     max_prompt_chars: int = Field(default=8_000, ge=1, description="Longest prompt, in characters.")
     max_new_tokens: int = Field(default=512, ge=1, description="Longest answer that may be asked for, in tokens.")
 
+    sandbox_slots: int = Field(
+        default=8,
+        ge=1,
+        le=256,
+        description="Answers that are stepped together. More serve more people at once and cost each a little; even "
+        "numbers.",
+    )
+    sandbox_kv_tokens: int = Field(
+        default=16_384,
+        ge=256,
+        description="Most positions of the KV cache of one length of answers, all slots together; long ones get fewer "
+        "slots. A position of a 7B model takes half a MiB in half precision.",
+    )
+    sandbox_tokens: int = Field(
+        default=65_536,
+        ge=256,
+        description="Most tokens of prompts and answers that are worked on at once; further questions wait.",
+    )
+    sandbox_tiles: int = Field(
+        default=256, ge=1, description="Most pictures, or tiles of them, that are worked on at once."
+    )
+    sandbox_waiting: int = Field(
+        default=64, ge=1, description="Questions that may wait; further ones are refused. One person may fill half."
+    )
+    sandbox_pixel_cache_mb: int = Field(default=64, ge=0, description="Kept preprocessed pictures, in MB; `0`: none.")
+    sandbox_feature_cache_mb: int = Field(default=128, ge=0, description="Kept picture features, in MB; `0`: none.")
+    sandbox_prefix_cache_mb: int = Field(
+        default=256,
+        ge=0,
+        description="Kept keys and values of prompts up to their last picture, in MB of the model's device; `0`: none.",
+    )
+
     run_code_parallel: int = Field(
         default=0,
         ge=0,

@@ -9,6 +9,9 @@ from typing import Any, Literal
 import numpy as np
 from PIL import Image
 
+from sandbox.cache import CacheUse
+from sandbox.receipt import Receipt
+
 STAGES = ("open", "preprocess", "encode", "select", "reduce", "project", "prompt", "merge", "generate")
 """Names of the stages, in order."""
 
@@ -102,7 +105,7 @@ class Trace:
     token_seconds: tuple[float, ...]
     """Of each token: the first from the start of prefill, the others from the token before."""
     batch: int
-    """Number of requests that were generated together."""
+    """Most answers that were under way together in one of its steps, itself included."""
     seed: int | None
     patch_grid: tuple[int, int] | None
     """Rows and columns of patches in a processed picture; None without pictures."""
@@ -119,6 +122,15 @@ class Trace:
     (T, t, d); select (T, P, d); reduce one (P_i, d) for each tile; project one (rows, D) for each picture; prompt int64
     (L,); merge float32 (L, D); generate int64 (n,), the answer's tokens. Stages that were passed over are absent.
     """
+
+    waited_seconds: float = 0.0
+    """Of the first token's: until there was room for the request, and a slot for its answer."""
+    caches: tuple[CacheUse, ...] = ()
+    """What the caches gave, of those that were asked."""
+    receipt: Receipt | None = None
+    """What it was computed with, and the digest of its numbers; None where a function stood in `generate`'s place."""
+    logits: np.ndarray | None = field(default=None, repr=False, compare=False)
+    """float32 (n, vocabulary), of each step, where the request asked for them with `keep`."""
 
     @property
     def prompt_tokens(self) -> int:
@@ -184,6 +196,9 @@ class Trace:
             "seed": self.seed,
             "patch_grid": list(self.patch_grid) if self.patch_grid else None,
             "tiles": list(self.tiles),
+            "waited_seconds": self.waited_seconds,
+            "caches": [asdict(use) for use in self.caches],
+            "receipt": self.receipt.summary() if self.receipt else None,
             "prompt_tokens": self.prompt_tokens,
             "image_tokens": self.image_tokens,
             "new_tokens": self.new_tokens,

@@ -13,7 +13,7 @@ from sandbox.stages.contract import expect_floats
 
 
 @torch.inference_mode()
-def encode(pixels: np.ndarray, checkpoint: Checkpoint, layer: int | list[int]) -> np.ndarray:
+def encode(pixels: np.ndarray, checkpoint: Checkpoint, layer: int | list[int], group: int = 1) -> np.ndarray:
     """Return the vision tower's hidden states at a layer.
 
     Sizes other than the tower's own are taken too; its position embeddings are then interpolated.
@@ -23,6 +23,8 @@ def encode(pixels: np.ndarray, checkpoint: Checkpoint, layer: int | list[int]) -
         checkpoint: The model.
         layer: 0 is the embeddings, i what layer i gives out, negative ones count from the end; a list puts several
             side by side, as in VipLLaVA.
+        group: Pictures that are computed together. Their numbers may then differ in the last bits from those of each
+            alone, unless a check on this machine says otherwise.
 
     Returns:
         float32 (T, t, d); t counts the class token, which comes first in towers that have one.
@@ -44,8 +46,12 @@ def encode(pixels: np.ndarray, checkpoint: Checkpoint, layer: int | list[int]) -
         raise StageFailed(f"Pixels of {width} x {height} can't be cut into patches of {patch} x {patch}.")
     size = checkpoint.model.config.vision_config.image_size
     resized = {} if (height, width) == (size, size) else {"interpolate_pos_encoding": True}
-    outputs = checkpoint.model.model.vision_tower(checkpoint.tensor(pixels), output_hidden_states=layers, **resized)
-    return to_array(torch.cat([outputs.hidden_states[index] for index in layers], dim=-1))
+    parts = []
+    for start in range(0, len(pixels), group):
+        inputs = checkpoint.tensor(pixels[start : start + group])
+        outputs = checkpoint.model.model.vision_tower(inputs, output_hidden_states=layers, **resized)
+        parts.append(to_array(torch.cat([outputs.hidden_states[index] for index in layers], dim=-1)))
+    return np.concatenate(parts)
 
 
 def accept(value: Any, count: int) -> np.ndarray:

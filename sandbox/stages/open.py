@@ -8,7 +8,7 @@ from typing import Any
 from PIL import Image
 
 from sandbox.errors import StageFailed
-from sandbox.images import ImageSource, open_images
+from sandbox.images import ImageSource, open_images, read_headers
 from sandbox.settings import SandboxSettings
 
 
@@ -23,6 +23,11 @@ def open_sources(images: Sequence[ImageSource], settings: SandboxSettings) -> li
         BadInput: A picture can't be opened or is too large, or there are too many.
     """
     return open_images(images, max_images=settings.max_images, max_pixels=settings.max_image_pixels)
+
+
+def read_sources(images: Sequence[ImageSource], settings: SandboxSettings) -> list[Image.Image]:
+    """Return every picture not yet decoded, checked by its header; arguments and errors as `open_sources`."""
+    return read_headers(images, max_images=settings.max_images, max_pixels=settings.max_image_pixels)
 
 
 def accept(value: Any, count: int) -> list[Image.Image]:

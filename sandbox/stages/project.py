@@ -16,7 +16,9 @@ from sandbox.tiles import Layout
 
 @torch.inference_mode()
 def project(features: list[np.ndarray], checkpoint: Checkpoint, layouts: Sequence[Layout] = ()) -> list[np.ndarray]:
-    """Run the projector, all tiles at once: it treats each row by itself. Then pack the tiles as `pack` does.
+    """Run the projector, then pack the tiles as `pack` does.
+
+    Each tile is projected by itself, so that a picture's numbers don't depend on the others.
 
     Args:
         features: T arrays float32 (P_i, d), one for each tile.
@@ -34,8 +36,7 @@ def project(features: list[np.ndarray], checkpoint: Checkpoint, layouts: Sequenc
     for rows in features:
         if rows.shape[1] != expected:
             raise StageFailed(f"The projector takes features of width {expected}; these have {rows.shape[1]}.")
-    projected = projector(checkpoint.tensor(np.concatenate(features)))
-    tiles = torch.split(projected, [len(rows) for rows in features])
+    tiles = [projector(checkpoint.tensor(rows)) for rows in features]
     return [to_array(rows) for rows in _packed(tiles, checkpoint, layouts)]
 
 

@@ -58,11 +58,11 @@ def prompt(text: str, counts: list[int], checkpoint: Checkpoint) -> np.ndarray:
     return np.asarray(tokenizer(expanded, add_special_tokens=not has_start)["input_ids"], np.int64)
 
 
-def check_length(ids: np.ndarray, context: int) -> None:
-    """Check that prompt and one token of an answer fit; PromptTooLong if not."""
-    if len(ids) + 1 > context:
+def check_length(tokens: int, context: int) -> None:
+    """Check that a prompt of so many tokens and one token of an answer fit; PromptTooLong if not."""
+    if tokens + 1 > context:
         raise PromptTooLong(
-            f"This prompt takes {len(ids):,} tokens with its pictures; the model holds {context:,}, answer included. "
+            f"This prompt takes {tokens:,} tokens with its pictures; the model holds {context:,}, answer included. "
             "Shorten the text or remove pictures."
         )
 

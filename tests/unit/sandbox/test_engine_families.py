@@ -74,7 +74,11 @@ def test_a_tower_without_class_token_tiles_too(tmp_path, settings):
 
 
 def test_the_trace_says_how_a_picture_was_cut(engines):
-    trace = engines["llava_next"].answer("What?", [picture((60, 40)), picture((40, 90))], max_new_tokens=1).trace
+    trace = (
+        engines["llava_next"]
+        .answer("What?", [picture((60, 40)), picture((40, 90))], max_new_tokens=1, cache=False)
+        .trace
+    )
     assert trace.tiles == (5, 4)
     assert trace.pixels.shape == (9, 3, 28, 28)
     assert trace.stage("preprocess").note == "1 overview + 2 x 2 tiles; 1 overview + 3 x 1 tiles"
@@ -83,7 +87,11 @@ def test_the_trace_says_how_a_picture_was_cut(engines):
         "70 tokens: 16 + 6 rows of 8 and a newline; 66 tokens: 16 + 10 rows of 4 and a newline"
     )
     assert trace.processed_image(8).size == (28, 28)
-    several = engines["llava_onevision"].answer("What?", [picture((60, 40)), picture((40, 90))], max_new_tokens=1).trace
+    several = (
+        engines["llava_onevision"]
+        .answer("What?", [picture((60, 40)), picture((40, 90))], max_new_tokens=1, cache=False)
+        .trace
+    )
     assert several.tiles == (1, 1)
     assert several.stage("project").note == "17 tokens with one newline; 17 tokens with one newline"
 

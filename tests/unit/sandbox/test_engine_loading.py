@@ -115,7 +115,7 @@ def test_a_device_that_isnt_there_is_refused(random_llava, settings):
 def test_a_small_model_computes_in_one_thread(engine):
     import torch
 
-    assert engine._model_thread.submit(torch.get_num_threads).result() == 1
+    assert engine.compute(torch.get_num_threads) == 1
 
 
 def test_a_large_model_gets_no_more_threads_than_the_process_may_use():

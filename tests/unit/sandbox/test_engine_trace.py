@@ -11,7 +11,7 @@ from sandbox import STAGES, ArraySummary
 
 @pytest.fixture(scope="module")
 def trace(engine, pictures):
-    return engine.answer("Which is larger?", pictures[:2], max_new_tokens=6).trace
+    return engine.answer("Which is larger?", pictures[:2], max_new_tokens=6, cache=False).trace
 
 
 def test_every_stage_is_written_down_in_order(trace):

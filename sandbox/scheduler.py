@@ -1,0 +1,437 @@
+"""One thread owns the model. It serves everybody's stages, and steps everybody's answers together.
+
+Between two steps of the answers it runs what waits: stages that need the model, and prompts that are read into free
+slots, in turns between users. While somebody's answer is under way this takes `PAUSE` at most before the next step, so
+that a crowd of new prompts can't hold up the text of others.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+
+from sandbox.cache import ByteCache, CacheUse
+from sandbox.checkpoint import Checkpoint
+from sandbox.errors import EngineFailed, OutOfMemory
+from sandbox.selftest import repeats
+from sandbox.slots import KeyValues, SlotTable, padded_length, read, table_length, to_host
+from sandbox.stages.generate import Answer
+from sandbox.turns import Turns
+
+T = TypeVar("T")
+
+PAUSE = 0.05
+"""Seconds between two steps that other work may take while answers are under way."""
+
+MOMENT = 0.006
+"""Seconds after a request's arrival for which a step waits for it, so that those who come together start together."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(eq=False)
+class Ticket:
+    """An answer on its way through the slots."""
+
+    answer: Answer
+    user: str = ""
+    stopped: Callable[[], bool] = bool
+    """Asked before every step; True ends the answer."""
+    told: Callable[[], None] | None = None
+    """Called by the model's thread after every token; must return at once."""
+    done: Future[None] = field(default_factory=Future)
+    submitted: float = 0.0
+    """When it began to wait for a slot, by `time.perf_counter()`."""
+    uses: list[CacheUse] = field(default_factory=list)
+    """Whether the prefix cache had its first part."""
+    slots: int = 0
+    length: int = 0
+    prefill: tuple[int, int] = (0, 0)
+    compiled: bool = False
+    repeatable: bool = False
+    """Whether the self-test found that the slots give equal numbers in any company."""
+    company: int = 0
+    """Most answers that were under way in one of its steps."""
+
+
+@dataclass(eq=False)
+class _Table:
+    """A table of slots and who is in them."""
+
+    slots: SlotTable
+    compiled: bool
+    repeatable: bool
+    tickets: list[Ticket | None]
+
+    @property
+    def taken(self) -> int:
+        return sum(ticket is not None for ticket in self.tickets)
+
+
+class Scheduler:
+    """Runs the model for everybody."""
+
+    def __init__(
+        self, checkpoint: Checkpoint, *, slots: int, positions: int, threads: int, prefixes: ByteCache[KeyValues]
+    ) -> None:
+        """Start the model's thread.
+
+        Args:
+            checkpoint: The model; only this thread may run it from now on.
+            slots: Rows of a table.
+            positions: Most rows times positions of a table: longer tables get fewer rows.
+            threads: Threads that compute on a CPU.
+            prefixes: Keys and values of first parts of prompts.
+        """
+        self.checkpoint = checkpoint
+        self.context = min(checkpoint.context, _window(checkpoint) or checkpoint.context)
+        self.threads = threads
+        self._slots = slots
+        self._positions = positions
+        self._prefixes = prefixes
+        self._calls: Turns[Callable[[], None]] = Turns()
+        self._joining: dict[int, Turns[Ticket]] = {}
+        self._batches: list[tuple[Iterator[None], Future[None]]] = []
+        self._tables: dict[int, _Table] = {}
+        self._ready: dict[int, SlotTable] = {}
+        """Compiled tables that take a plain one's place once it is empty."""
+        self._hope = 0.0
+        """Until when a step waits for those who are on their way, by `time.perf_counter()`."""
+        self._work = threading.Condition()
+        self._closed = False
+        self._thread = threading.Thread(target=self._run, name="model", daemon=True)
+        self._thread.start()
+
+    def call(self, function: Callable[..., T], *inputs: Any, user: str = "") -> T:
+        """Run a function in the model's thread when it is the user's turn, and return what it gives."""
+        if threading.current_thread() is self._thread:
+            return function(*inputs)
+        result: Future[T] = Future()
+
+        def run() -> None:
+            try:
+                result.set_result(function(*inputs))
+            except BaseException as error:  # belongs to the caller, whatever it is
+                result.set_exception(error)
+
+        with self._work:
+            self._refuse_if_closed()
+            self._calls.put(user, run)
+            self._work.notify()
+        return result.result()
+
+    def submit(self, ticket: Ticket) -> None:
+        """Let an answer take a slot when it is its user's turn; `ticket.done` tells when it has ended."""
+        length = table_length(len(ticket.answer.embeddings) + ticket.answer.limit, self.context)
+        ticket.submitted = time.perf_counter()
+        with self._work:
+            self._refuse_if_closed()
+            self._joining.setdefault(length, Turns()).put(ticket.user, ticket)
+            self._work.notify()
+
+    def expect(self) -> None:
+        """Say that a request is on its way: while a slot is free, the next step waits a moment for it."""
+        self._hope = time.perf_counter() + MOMENT
+
+    def withdraw(self, ticket: Ticket) -> None:
+        """End an answer that was stopped, if it still waits; if it has a slot, that is freed at its next step."""
+        with self._work:
+            if any(waiting.remove(ticket) for waiting in self._joining.values()):
+                ticket.done.set_result(None)
+
+    def run_batch(self, steps: Iterator[None]) -> None:
+        """Run a batch to its end, one step of it between two steps of the slots."""
+        result: Future[None] = Future()
+        with self._work:
+            self._refuse_if_closed()
+            self._batches.append((steps, result))
+            self._work.notify()
+        result.result()
+
+    def adopt(self, table: SlotTable) -> None:
+        """Let a compiled table take the place of the plain one of its length, once that is empty."""
+        with self._work:
+            self._ready[table.length] = table
+            self._work.notify()
+
+    def rows(self, length: int) -> int:
+        """Return the slots of a table: even, since odd numbers were seen to give slots different bits."""
+        rows = min(self._slots, max(1, self._positions // length))
+        return rows - rows % 2 if rows > 1 else 1
+
+    def tables(self) -> list[tuple[int, int, bool, bool]]:
+        """Return length, slots, whether compiled, and whether the self-test passed, of each table in use."""
+        with self._work:
+            return [
+                (length, table.slots.slots, table.compiled, table.repeatable)
+                for length, table in sorted(self._tables.items())
+            ]
+
+    @property
+    def alone(self) -> bool:
+        """Whether answers take turns because company changed the numbers in a self-test."""
+        with self._work:
+            return any(len(table.tickets) < table.slots.slots for table in self._tables.values())
+
+    @property
+    def load(self) -> tuple[int, int]:
+        """How many answers are under way, and how many wait for a slot."""
+        with self._work:
+            return sum(table.taken for table in self._tables.values()), sum(map(len, self._joining.values()))
+
+    def close(self) -> None:
+        """Let the thread end once its work is done; nothing is taken any more."""
+        with self._work:
+            self._closed = True
+            self._work.notify()
+
+    def _refuse_if_closed(self) -> None:
+        if self._closed:
+            raise EngineFailed("This engine is closed. Load it again.")
+
+    def _run(self) -> None:
+        torch.set_num_threads(self.threads)
+        with torch.inference_mode():
+            while self._wait():
+                try:
+                    self._round()
+                except BaseException as error:  # a fault of ours: what is under way is lost, the engine goes on
+                    log.exception("A step of the scheduler failed")
+                    self._lose(error)
+
+    def _round(self) -> None:
+        """Serve what waits, then step everybody once."""
+        until = time.perf_counter() + PAUSE
+        self._serve(until)
+        self._join(until)
+        while self._someone_comes(until):
+            self._serve(until)
+            self._join(until)
+        for table in list(self._tables.values()):
+            if table.taken:
+                self._step(table)
+        self._step_batches()
+
+    def _lose(self, error: BaseException) -> None:
+        """End every answer that has a slot."""
+        for table in self._tables.values():
+            for ticket in table.tickets:
+                if ticket and not ticket.done.done():
+                    ticket.done.set_exception(error)
+        self._tables.clear()
+
+    def _wait(self) -> bool:
+        """Return once there is something to do; False once there never will be."""
+        with self._work:
+            while True:
+                if self._calls or self._batches or any(self._joining.values()):
+                    return True
+                if self._ready or any(table.taken for table in self._tables.values()):
+                    return True
+                if self._closed:
+                    return False
+                self._work.wait()
+
+    def _someone_comes(self, until: float) -> bool:
+        """Wait a moment for requests that are on their way to free slots; return whether something arrived."""
+        now = time.perf_counter()
+        left = min(self._hope, until) - now
+        with self._work:
+            if left <= 0 or not any(table.taken < len(table.tickets) for table in self._tables.values()):
+                return False
+            if not (self._calls or any(self._joining.values())):
+                self._work.wait(left)
+            return bool(self._calls) or any(self._joining.values())
+
+    def _busy(self) -> bool:
+        return bool(self._batches) or any(table.taken for table in self._tables.values())
+
+    def _serve(self, until: float) -> None:
+        while True:
+            with self._work:
+                if not self._calls:
+                    return
+                run = self._calls.take()
+            run()
+            if self._busy() and time.perf_counter() > until:
+                return
+
+    def _join(self, until: float) -> None:
+        for length in list(self._joining):
+            while True:
+                self._swap(length)
+                table = self._tables.get(length)
+                with self._work:
+                    waiting = self._joining[length]
+                    draining = length in self._ready
+                    if not waiting or draining or (table and table.taken == len(table.tickets)):
+                        break
+                    ticket = waiting.take()
+                if ticket.stopped():
+                    ticket.done.set_result(None)
+                else:
+                    self._begin(ticket, length)
+                if self._busy() and time.perf_counter() > until:
+                    return
+        for length in list(self._ready):
+            self._swap(length)
+
+    def _begin(self, ticket: Ticket, length: int) -> None:
+        """Read a prompt into a free slot; what goes wrong ends this answer only."""
+        answer = ticket.answer
+        try:
+            answer.moments.append(time.perf_counter())
+            parts, hidden = self._read(ticket)
+            logits = self.checkpoint.model.lm_head(hidden)
+            largest, likeliest = logits.max(-1)
+            table = self._table(length, parts[0][0])
+            ticket.slots, ticket.length, ticket.compiled = table.slots.slots, length, table.compiled
+            ticket.repeatable = table.repeatable
+            token = self._take(ticket, to_host(logits)[0], int(likeliest), float(largest))
+            if answer.finish is None:
+                slot = table.tickets.index(None)
+                table.slots.fill(slot, parts, token)
+                table.tickets[slot] = ticket
+            else:
+                ticket.company = table.taken + 1
+                ticket.done.set_result(None)
+        except BaseException as error:
+            ticket.done.set_exception(in_words(error))
+
+    def _read(self, ticket: Ticket) -> tuple[list[tuple[KeyValues, int]], torch.Tensor]:
+        """Read a prompt in its two parts, the first from the cache if it is there."""
+        answer, split = ticket.answer, ticket.answer.split
+        rest = answer.embeddings[split:]
+        if not split:
+            ticket.prefill = (0, padded_length(len(rest)))
+            hidden, new = read(self.checkpoint, rest)
+            return [(new, len(rest))], hidden
+
+        def make() -> KeyValues:
+            return read(self.checkpoint, answer.embeddings[:split])[1]
+
+        if answer.prefix is None:
+            first = make()
+        else:
+            first, use = self._prefixes.get(answer.prefix, make)
+            ticket.uses.append(use)
+        ticket.prefill = (padded_length(split), padded_length(len(rest)))
+        hidden, new = read(self.checkpoint, rest, first, split)
+        return [(first, split), (new, len(rest))], hidden
+
+    def _table(self, length: int, like: KeyValues) -> _Table:
+        if length not in self._tables:
+            table = SlotTable(self.checkpoint, self.rows(length), length, like)
+            self._use(table, compiled=False)
+        return self._tables[length]
+
+    def _use(self, table: SlotTable, *, compiled: bool) -> None:
+        """Put a table into use after its self-test; one that fails is used one answer at a time."""
+        repeatable = repeats(table)
+        if not repeatable:
+            log.warning("Slots of length %d give different numbers in company; answers take turns", table.length)
+        places = table.slots if repeatable else 1
+        self._tables[table.length] = _Table(table, compiled, repeatable or places == 1, [None] * places)
+
+    def _swap(self, length: int) -> None:
+        """Take a compiled table into use once the plain one is empty, unless its numbers don't repeat."""
+        table = self._tables.get(length)
+        with self._work:
+            if length not in self._ready or (table and table.taken):
+                return
+            compiled = self._ready.pop(length)
+        if repeats(compiled):
+            self._tables[length] = _Table(compiled, True, True, [None] * compiled.slots)
+        else:
+            log.warning("The compiled step of length %d doesn't repeat its numbers; the plain one stays", length)
+
+    def _step(self, table: _Table) -> None:
+        for slot, ticket in enumerate(table.tickets):
+            if ticket and ticket.stopped():
+                self._end(table, slot)
+        company = table.taken
+        if not company:
+            return
+        try:
+            step = table.slots.step()
+        except BaseException as error:  # all of them are lost, and the table with them
+            for slot, ticket in enumerate(table.tickets):
+                if ticket:
+                    self._end(table, slot, in_words(error))
+            del self._tables[table.slots.length]
+            return
+        chosen = {}
+        for slot, ticket in enumerate(table.tickets):
+            if ticket is None:
+                continue
+            ticket.company = max(ticket.company, company)
+            try:
+                token = self._take(ticket, step.logits[slot], step.likeliest[slot], step.largest[slot])
+            except Exception as error:
+                self._end(table, slot, error)
+                continue
+            if ticket.answer.finish:
+                self._end(table, slot)
+            else:
+                chosen[slot] = token
+        table.slots.advance(chosen)
+
+    def _take(self, ticket: Ticket, logits: np.ndarray, likeliest: int, largest: float) -> int:
+        if largest != largest:  # NaN
+            raise EngineFailed(
+                f"{self.checkpoint.name} computed numbers that are not finite for this question. Ask another one; if "
+                "all of them fail, the checkpoint is damaged or its number format doesn't hold its values."
+            )
+        token = ticket.answer.take(logits, likeliest, self.checkpoint.end_tokens)
+        if ticket.told:
+            ticket.told()
+        return token
+
+    def _end(self, table: _Table, slot: int, error: BaseException | None = None) -> None:
+        ticket = table.tickets[slot]
+        table.tickets[slot] = None
+        table.slots.leave(slot)
+        if ticket and error:
+            ticket.done.set_exception(error)
+        elif ticket:
+            ticket.done.set_result(None)
+
+    def _step_batches(self) -> None:
+        for batch in list(self._batches):
+            steps, result = batch
+            try:
+                next(steps)
+            except StopIteration:
+                result.set_result(None)
+            except BaseException as error:
+                result.set_exception(in_words(error))
+            else:
+                continue
+            with self._work:
+                self._batches.remove(batch)
+
+
+def in_words(error: BaseException) -> BaseException:
+    """Return an error that says what a person can do, where it is the memory that is full."""
+    full = isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+    if not full:
+        return error
+    said = OutOfMemory(
+        "There isn't enough memory for this question with its pictures. Use fewer pictures, or ask again later."
+    )
+    said.__cause__ = error
+    return said
+
+
+def _window(checkpoint: Checkpoint) -> int | None:
+    """Positions that a language model with sliding attention sees; within them it sees all."""
+    window: int | None = getattr(checkpoint.model.config.text_config, "sliding_window", None)
+    return window

@@ -1,0 +1,69 @@
+"""Checks on this very machine that a slot's numbers don't depend on the slot or on the company."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from sandbox.slots import SlotTable
+
+STEPS = 3
+
+
+@torch.inference_mode()
+def repeats(table: SlotTable) -> bool:
+    """Return whether a canary's logits are equal bit for bit in every slot, alone and among others.
+
+    The canary's keys and values are random but fixed. It is stepped alone in slot 0, then in all even slots at once
+    with random neighbours in the odd ones, then the other way round.
+
+    Args:
+        table: A table that isn't in use; it is empty afterwards.
+    """
+    source = torch.Generator(table.positions.device).manual_seed(0)
+    canary, other = _random(table, source), _random(table, source)
+    start, room = table.length // 3, table.length - STEPS - 1
+    alone = _logits(table, {0: (canary, start)})[0]
+    for parity in range(min(2, table.slots)):
+        places = {
+            slot: (canary, start) if slot % 2 == parity else (other, 1 + (37 * slot) % room)
+            for slot in range(table.slots)
+        }
+        seen = _logits(table, places)
+        if not all(np.array_equal(alone, seen[slot]) for slot in range(parity, table.slots, 2)):
+            return False
+    return True
+
+
+Row = list[tuple[torch.Tensor, torch.Tensor]]
+
+
+def _random(table: SlotTable, source: torch.Generator) -> Row:
+    """Return keys and values (heads, length, width) of each layer."""
+    return [
+        (
+            torch.randn(keys.shape[1:], generator=source, device=keys.device).to(keys.dtype),
+            torch.randn(keys.shape[1:], generator=source, device=keys.device).to(keys.dtype),
+        )
+        for keys in table.keys
+    ]
+
+
+def _logits(table: SlotTable, places: dict[int, tuple[Row, int]]) -> np.ndarray:
+    """Step `STEPS` tokens with these rows in these slots; return each slot's logits, (slots, STEPS, vocabulary)."""
+    vocabulary = table.checkpoint.vocabulary
+    for slot, (row, position) in places.items():
+        for layer, (keys, values) in enumerate(row):
+            table.keys[layer][slot], table.values[layer][slot] = keys, values
+        table.positions[slot] = position
+        table.tokens[slot] = position % vocabulary
+    steps = []
+    for number in range(STEPS):
+        steps.append(table.step().logits)
+        table.advance({slot: (position + number + 1) % vocabulary for slot, (_, position) in places.items()})
+    for slot in places:
+        table.leave(slot)
+        for layer in range(len(table.keys)):
+            table.keys[layer][slot].zero_()
+            table.values[layer][slot].zero_()
+    return np.stack(steps, axis=1)
