@@ -21,14 +21,17 @@ from sandbox.errors import (
     OutOfMemory,
     PromptEmpty,
     PromptTooLong,
+    ServerFailed,
+    ServerRefused,
     StageFailed,
+    StagesNotVisible,
     Stopped,
     TooManyImages,
     TruncatedImage,
 )
 from sandbox.images import open_image
 from sandbox.judge import Check, Verdict, judge  # the name is the function from here on; the package stays importable
-from sandbox.loader import EngineLoader, load_engine
+from sandbox.loader import EngineLoader, load_engine, model_label
 from sandbox.receipt import Receipt
 from sandbox.request import Event, Reply, Request
 from sandbox.settings import SandboxSettings
@@ -63,9 +66,12 @@ __all__ = [
     "Request",
     "SandboxSettings",
     "Segment",
+    "ServerFailed",
+    "ServerRefused",
     "StageFailed",
     "StageOutput",
     "StageRecord",
+    "StagesNotVisible",
     "Stopped",
     "TooManyImages",
     "Trace",
@@ -73,6 +79,7 @@ __all__ = [
     "Verdict",
     "judge",
     "load_engine",
+    "model_label",
     "open_image",
 ]
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from transformers import AutoConfig, AutoModelForImageTextToText
+from transformers import AutoConfig, AutoModelForImageTextToText, BitsAndBytesConfig
 from transformers.utils import logging
 
 from sandbox.device import Placement
 from sandbox.errors import EngineFailed
+from sandbox.hub import count_hub_weights, fetch, is_hub_id
+from sandbox.memory import count_weights, ensure_fits, estimate, size_words
 from sandbox.processor import load_processor
 from sandbox.tiles import TILED, Layout, layouts
 
@@ -136,42 +139,47 @@ def to_array(tensor: torch.Tensor) -> np.ndarray:
     return array
 
 
-def load_checkpoint(name: str, placement: Placement, progress: Callable[[str], None]) -> Checkpoint:
+def load_checkpoint(name: str, placement: Placement, progress: Callable[[str], None], quantize: str = "") -> Checkpoint:
     """Load a checkpoint from a folder or the Hugging Face Hub.
 
-    Weights are read from safetensors only, and no code of a checkpoint is ever run.
+    Weights are read from safetensors only, and no code of a checkpoint is ever run. What can't run here is refused
+    before its weights are fetched, and what doesn't fit into memory before they are read.
 
     Args:
         name: A folder, or a hub id.
         placement: Where to put it.
         progress: Told what is being done, for people.
+        quantize: `4bit` to hold the language model's weights in four bits each, on CUDA; else nothing.
 
     Raises:
-        EngineFailed: There is nothing of that name, it is not a LLaVA, or it can't be read.
+        EngineFailed: There is nothing of that name, it is of no family that runs here, it can't be read, or it doesn't
+            fit.
     """
     folder = Path(name).expanduser()
-    if not folder.is_dir() and not _is_hub_id(name):
+    if not folder.is_dir() and not is_hub_id(name):
         raise EngineFailed(f"There is no model at {name}. Set SANDBOX_MODEL to a folder or a hub id.")
-    source = str(folder) if folder.is_dir() else name
+    quantization = quantized(placement, quantize) if quantize else None
     label = folder.name if folder.is_dir() else name
     logging.disable_progress_bar()
     try:
         progress(f"Reading the settings of {label}")
-        config = AutoConfig.from_pretrained(source)
-        if config.model_type not in FAMILIES:
-            raise EngineFailed(
-                f"{name} is a {config.model_type} model. The sandbox runs those of the types {', '.join(FAMILIES)}, "
-                "such as llava-hf/llava-1.5-7b-hf; set SANDBOX_MODEL to one."
-            )
-        if not hasattr(config.vision_config, "image_size") or config.vision_config.model_type == "pixtral":
-            raise EngineFailed(
-                f"{name} has a vision tower of type {config.vision_config.model_type}. The sandbox runs towers with "
-                "square pictures, such as CLIP and SigLIP; set SANDBOX_MODEL to a model with one."
-            )
-        processor = load_processor(source, config)
-        progress(f"Reading the weights of {label}")
+        config = AutoConfig.from_pretrained(str(folder) if folder.is_dir() else name)
+        refuse_others(name, config)
+        if not folder.is_dir():
+            if weights := count_hub_weights(name):
+                ensure_fits(label, estimate(weights, config, placement, quantize), placement, quantize)
+            progress(f"Looking for {label} on the Hugging Face Hub")
+            folder = fetch(name, progress)
+        need = estimate(count_weights(folder), config, placement, quantize)
+        ensure_fits(label, need, placement, quantize)
+        processor = load_processor(str(folder), config)
+        progress(f"Reading the weights of {label}, {size_words(need.weights)} in memory")
         model = AutoModelForImageTextToText.from_pretrained(
-            source, dtype=placement.dtype, attn_implementation=placement.attention, use_safetensors=True
+            str(folder),
+            dtype=placement.dtype,
+            attn_implementation=placement.attention,
+            use_safetensors=True,
+            **({"quantization_config": quantization, "device_map": {"": placement.device}} if quantization else {}),
         )
     except (OSError, ValueError, KeyError) as error:
         raise EngineFailed(
@@ -180,13 +188,55 @@ def load_checkpoint(name: str, placement: Placement, progress: Callable[[str], N
         ) from error
     if getattr(processor, "chat_template", None) is None:
         raise EngineFailed(f"The model {name} has no chat template, so its prompts can't be written.")
-    progress(f"Moving {label} to {placement.device}")
-    return Checkpoint(label, model.to(placement.device).eval(), processor, placement)
+    if not quantization:
+        progress(f"Moving {label} to {placement.device}")
+        model = model.to(placement.device)
+    return Checkpoint(label, model.eval(), processor, placement)
 
 
-def _is_hub_id(name: str) -> bool:
-    parts = name.split("/")
-    return len(parts) == 2 and all(part and not part.startswith((".", "~")) for part in parts)
+def refuse_others(name: str, config: Any) -> None:
+    """Refuse models that can't run here, by their settings: EngineFailed says why."""
+    text = getattr(config, "text_config", None)
+    if "mrope_section" in (getattr(text, "rope_parameters", None) or {}):
+        raise EngineFailed(
+            f"{name} is a {config.model_type} model, whose positions run along time, height and width (M-RoPE). The "
+            f"sandbox runs models with one position for each token: those of the types {', '.join(FAMILIES)}."
+        )
+    if config.model_type not in FAMILIES:
+        raise EngineFailed(
+            f"{name} is a {config.model_type} model. The sandbox runs those of the types {', '.join(FAMILIES)}, such "
+            "as llava-hf/llava-1.5-7b-hf; set SANDBOX_MODEL to one."
+        )
+    vision = config.vision_config
+    if not hasattr(vision, "image_size") or vision.model_type == "pixtral":
+        raise EngineFailed(
+            f"{name} has a vision tower of type {vision.model_type}. The sandbox runs towers with square pictures, "
+            "such as CLIP and SigLIP; set SANDBOX_MODEL to a model with one."
+        )
+
+
+def quantized(placement: Placement, quantize: str) -> Any:
+    """Return how bitsandbytes holds the language model's weights: NF4 in blocks of 64, computed in the usual format.
+
+    Raises:
+        EngineFailed: There is no CUDA device, or bitsandbytes isn't installed.
+    """
+    if not placement.device.startswith("cuda"):
+        raise EngineFailed(
+            f"SANDBOX_QUANTIZE is {quantize}, which needs a CUDA device; the sandbox runs on {placement.device}. "
+            "Leave it empty."
+        )
+    if not (find_spec("bitsandbytes") and find_spec("accelerate")):
+        raise EngineFailed(
+            f"SANDBOX_QUANTIZE is {quantize}, but bitsandbytes isn't installed. Install the extra `quantized`, or "
+            "leave it empty."
+        )
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_compute_dtype=placement.dtype,
+        llm_int8_skip_modules=["vision_tower", "multi_modal_projector", "lm_head"],
+    )
 
 
 def _first_line(error: Exception) -> str:

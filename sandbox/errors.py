@@ -66,3 +66,15 @@ class EngineNotReady(EngineFailed):
 
 class EngineBusy(EngineFailed):
     """Too many requests wait already."""
+
+
+class StagesNotVisible(EngineFailed):
+    """What is asked for needs a model in this process, and answers come from a server."""
+
+
+class ServerFailed(EngineFailed):
+    """The server that answers can't be reached, refuses the key, or is broken."""
+
+
+class ServerRefused(BadInput):
+    """The server that answers doesn't take this prompt."""

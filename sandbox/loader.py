@@ -1,4 +1,7 @@
-"""Loads the engine, at once or in the background, so that neither a page nor an import waits for PyTorch."""
+"""Loads the engine, at once or in the background, so that neither a page nor an import waits for PyTorch.
+
+A model can be changed while people work: the old engine answers until the new one is ready.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,10 @@ import threading
 import time
 from collections.abc import Callable
 from os import PathLike, fspath
-from typing import TYPE_CHECKING, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, cast
 
-from sandbox.errors import EngineFailed, EngineNotReady
+from sandbox.errors import BadOption, EngineFailed, EngineNotReady
 from sandbox.settings import SandboxSettings
 
 if TYPE_CHECKING:
@@ -30,7 +34,8 @@ def load_engine(
     """Load a LLaVA and return its engine, warmed up.
 
     Args:
-        model: A folder or a hub id; None is the settings' model, by default the tiny LLaVA that ships.
+        model: A folder or a hub id; None is the settings' model, by default the tiny LLaVA that ships, or the server
+            that the settings name.
         device: `auto`, `cpu`, `mps`, `cuda` or `cuda:1`; None is the settings' device.
         settings: Limits and defaults; None reads them from the environment and `.env`.
         progress: Told what is being done, for people.
@@ -39,6 +44,10 @@ def load_engine(
         EngineFailed: The model or the device isn't there, or can't be used.
     """
     settings = settings or SandboxSettings()
+    if settings.sandbox_base_url and model in (None, settings.sandbox_base_url):
+        from sandbox.remote import open_remote
+
+        return cast("Engine", open_remote(settings, progress))  # refuses in words what it can't do
     progress("Importing PyTorch and transformers")
     from sandbox.engine import open_engine
 
@@ -47,18 +56,25 @@ def load_engine(
 
 
 class EngineLoader:
-    """Loads the engine once, in a thread of its own, for everybody in the process."""
+    """Loads the engine in a thread of its own, for everybody in the process, and changes it on demand."""
 
     def __init__(self, settings: SandboxSettings | None = None) -> None:
-        """Remember the settings; nothing is loaded before `start` or `get`."""
+        """Remember the settings; nothing is loaded before `start`, `get` or `switch`."""
         self._settings = settings
         self._lock = threading.Lock()
         self._done = threading.Event()
         self._engine: Engine | None = None
+        self._name: str | None = None
+        """What is loaded, or being loaded for the first time; None is the settings' model."""
         self._failure = ""
         self._progress = "Not started"
         self._began: float | None = None
         self._ended: float | None = None
+        self._next = ""
+        """What is being loaded while another engine answers."""
+        self._next_progress = ""
+        self._notice = ""
+        """What became of the last change, if it failed."""
 
     @property
     def state(self) -> LoaderState:
@@ -70,23 +86,53 @@ class EngineLoader:
         return "ready" if self._engine else "failed"
 
     @property
+    def busy(self) -> bool:
+        """Whether a model is being loaded, be it the first or another."""
+        return self.state == "loading" or bool(self._next)
+
+    @property
     def progress(self) -> str:
-        """What is being done, or why it failed, as a sentence for people."""
+        """What is being done, what is loaded, or why that failed, in sentences for people."""
+        if self._next:
+            return f"{self._progress}. Meanwhile {model_label(self._next)} is being loaded: {self._next_progress}."
+        if self._notice:
+            return f"{self._progress}. {self._notice}"
         return self._failure or self._progress
 
     @property
     def seconds(self) -> float:
-        """How long loading has taken, or took."""
+        """How long the first load has taken, or took."""
         return 0.0 if self._began is None else (self._ended or time.monotonic()) - self._began
 
     def start(self) -> None:
         """Begin to load in the background, also again after a failure; otherwise the first call is the only one."""
         with self._lock:
-            if self.state in ("loading", "ready"):
+            if self.state not in ("loading", "ready"):
+                self._begin(self._name)
+
+    def switch(self, name: str) -> None:
+        """Begin to load another model in the background, for everybody in the process.
+
+        The engine that is there answers until the new one is ready, and is closed then. If the new one can't be loaded
+        it stays, and `progress` says why.
+
+        Args:
+            name: A folder or a hub id. Who may name which is the caller's to check.
+
+        Raises:
+            BadOption: Nothing is named, or a model is being loaded already.
+        """
+        name = name.strip()
+        if not name:
+            raise BadOption("Name a model: a folder, or a hub id such as llava-hf/llava-1.5-7b-hf.")
+        with self._lock:
+            if self.busy:
+                raise BadOption("A model is being loaded already. Wait until it is there, then choose again.")
+            if self._engine is None:
+                self._begin(name)
                 return
-            self._done.clear()
-            self._failure, self._began, self._ended = "", time.monotonic(), None
-            threading.Thread(target=self._load, name="engine loader", daemon=True).start()
+            self._next, self._next_progress, self._notice = name, "starting", ""
+            threading.Thread(target=self._change, args=(name,), name="engine loader", daemon=True).start()
 
     def get(self, timeout: float | None = None) -> Engine:
         """Return the engine, starting it if nobody has.
@@ -108,18 +154,49 @@ class EngineLoader:
             raise EngineFailed(self._failure)
         return self._engine
 
-    def _load(self) -> None:
+    def _begin(self, name: str | None) -> None:
+        self._done.clear()
+        self._name, self._failure, self._began, self._ended = name, "", time.monotonic(), None
+        threading.Thread(target=self._load, args=(name,), name="engine loader", daemon=True).start()
+
+    def _load(self, name: str | None) -> None:
         try:
-            self._engine = load_engine(settings=self._settings, progress=self._tell)
-        except EngineFailed as error:
-            self._failure = str(error)
+            self._engine = load_engine(name, settings=self._settings, progress=self._tell)
         except Exception as error:
-            log.exception("The engine could not be loaded")
-            self._failure = f"The model could not be loaded ({type(error).__name__}); the log says more."
+            self._failure = _reason(error)
         finally:
             self._ended = time.monotonic()
             self._done.set()
 
+    def _change(self, name: str) -> None:
+        try:
+            engine = load_engine(name, settings=self._settings, progress=self._tell_next)
+        except Exception as error:
+            with self._lock:
+                self._notice, self._next = f"{model_label(name)} could not be loaded: {_reason(error)}", ""
+            return
+        with self._lock:
+            old, self._engine = self._engine, engine
+            self._name, self._next, self._progress = name, "", f"Ready: {engine.description}"
+        if old:
+            old.close()
+
     def _tell(self, progress: str) -> None:
         log.info(progress)
         self._progress = progress
+
+    def _tell_next(self, progress: str) -> None:
+        log.info(progress)
+        self._next_progress = progress
+
+
+def model_label(name: str) -> str:
+    """Return what people call a model: a folder's own name, or the hub id."""
+    return Path(name).name if Path(name).expanduser().is_dir() else name
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, EngineFailed):
+        return str(error)
+    log.error("The engine could not be loaded", exc_info=error)
+    return f"The model could not be loaded ({type(error).__name__}); the log says more."

@@ -7,8 +7,7 @@ from typing import Any
 from transformers import AutoProcessor, LlavaOnevisionProcessor
 from transformers.processing_utils import ProcessorMixin
 
-PLACEHOLDER = "<image>"
-"""What people write where a picture stands, whatever the checkpoint's own token is."""
+from sandbox.request import PLACEHOLDER
 
 
 class OnevisionPictureProcessor(LlavaOnevisionProcessor):

@@ -7,11 +7,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sandbox.errors import BadOption
+from sandbox.errors import BadOption, ImageCountMismatch, PromptEmpty, PromptTooLong
 from sandbox.images import ImageSource
+from sandbox.settings import SandboxSettings
 from sandbox.trace import STAGES, Trace
 
 MAX_TEMPERATURE = 2.0
+ANSWER_LENGTH = 128
+"""Longest answer in tokens where neither the request nor the checkpoint says."""
+PLACEHOLDER = "<image>"
+"""What people write where a picture stands, whatever the checkpoint's own token is."""
 
 
 @dataclass(frozen=True)
@@ -71,3 +76,44 @@ class Event:
     """The text that is new; all of them together are the reply's text."""
     reply: Reply | None = None
     """Set on the last event only."""
+
+
+def check_prompt(prompt: str, images: int, settings: SandboxSettings) -> None:
+    """Check what can be known before the pictures are looked at.
+
+    Raises:
+        PromptEmpty: Nothing is left without placeholders and space.
+        PromptTooLong: More characters than the settings allow.
+        ImageCountMismatch: There are placeholders, but not one for each picture.
+    """
+    if len(prompt) > settings.max_prompt_chars:
+        raise PromptTooLong(
+            f"This prompt has {len(prompt):,} characters; at most {settings.max_prompt_chars:,} are read. Shorten it."
+        )
+    if not prompt.replace(PLACEHOLDER, "").strip():
+        raise PromptEmpty("The prompt is empty. Write what you want to ask.")
+    placeholders = prompt.count(PLACEHOLDER)
+    if placeholders and placeholders != images:
+        raise ImageCountMismatch(
+            f"The prompt has {placeholders} {PLACEHOLDER} for {images} pictures. Write one for each picture, or none: "
+            "the pictures then come first."
+        )
+
+
+def answer_limit(request: Request, own: int | None, settings: SandboxSettings) -> int:
+    """Return how long an answer may be, in tokens.
+
+    Args:
+        request: What is asked.
+        own: The checkpoint's own longest answer, if it has one.
+        settings: The limits.
+
+    Raises:
+        BadOption: More is asked for than the settings allow.
+    """
+    most = settings.max_new_tokens
+    if request.max_new_tokens is None:
+        return min(most, own or ANSWER_LENGTH)
+    if request.max_new_tokens > most:
+        raise BadOption(f"An answer may have at most {most} tokens; {request.max_new_tokens} were asked for.")
+    return request.max_new_tokens

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 TINY_LLAVA = Path(__file__).parent / "weights" / "tiny-llava"
@@ -20,9 +20,27 @@ class SandboxSettings(BaseSettings):
 
     sandbox_model: str = Field(
         default="",
-        description="Checkpoint of the sandbox: a folder, or a hub id such as `llava-hf/llava-1.5-7b-hf`. "
-        "Default: the tiny LLaVA that ships.",
+        description="Checkpoint of the sandbox: a folder, or a hub id such as `llava-hf/llava-1.5-7b-hf`; with "
+        "SANDBOX_BASE_URL the model's name there. Default: the tiny LLaVA that ships.",
     )
+    sandbox_models: str = Field(
+        default="",
+        description="Further checkpoints, separated by commas, that interviewers may load from the sandbox instead; it "
+        "holds until the next start and for one process. On a laptop any may be named.",
+    )
+    sandbox_quantize: str = Field(
+        default="",
+        pattern=r"^(4bit)?$",
+        description="`4bit` holds the language model's weights in four bits each; needs CUDA and the extra "
+        "`quantized`.",
+    )
+    sandbox_base_url: str = Field(
+        default="",
+        pattern=r"^(https?://[^\s/]+.*)?$",
+        description="OpenAI-compatible vision server that answers instead of a model here, such as vLLM's "
+        "`http://127.0.0.1:8000/v1`. Answers only: its stages can't be seen.",
+    )
+    sandbox_api_key: SecretStr | None = Field(default=None, description="That server's key, if it wants one.")
     sandbox_device: str = Field(
         default="auto",
         pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$",
@@ -92,6 +110,12 @@ class SandboxSettings(BaseSettings):
     def checkpoint(self) -> str:
         """Folder or hub id of the model to load."""
         return self.sandbox_model.strip() or str(TINY_LLAVA)
+
+    @property
+    def choices(self) -> list[str]:
+        """What interviewers may load: what is set, be it a server, the listed checkpoints, and the one that ships."""
+        listed = [name.strip() for name in self.sandbox_models.split(",") if name.strip()]
+        return list(dict.fromkeys([self.sandbox_base_url or self.checkpoint, *listed, str(TINY_LLAVA)]))
 
     @property
     def clip_checkpoint(self) -> str:

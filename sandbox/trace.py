@@ -115,6 +115,10 @@ class Trace:
     """What the vision tower saw, float32 (T, 3, H, W), a picture's tiles together; None without pictures."""
     tiles: tuple[int, ...] = ()
     """Squares of each picture that the vision tower saw: 1, or an overview and its tiles."""
+    server: str = ""
+    """Which server answered, where none of the model's stages can be seen."""
+    server_counts: tuple[int, int] | None = None
+    """Tokens of prompt and answer as that server counts them."""
     arrays: Mapping[str, StageOutput] = field(default_factory=dict, repr=False, compare=False)
     """What each stage gave out, by name, where the request asked for it with `keep`; never part of the summary.
 
@@ -135,6 +139,8 @@ class Trace:
     @property
     def prompt_tokens(self) -> int:
         """Tokens that the language model read before the answer, pictures included."""
+        if self.server_counts:
+            return self.server_counts[0]
         return sum(segment.count for segment in self.tokens)
 
     @property
@@ -145,11 +151,16 @@ class Trace:
     @property
     def new_tokens(self) -> int:
         """Tokens of the answer."""
+        if self.server_counts:
+            return self.server_counts[1]
         return len(self.answer_pieces)
 
     @property
     def tokens_per_second(self) -> float | None:
-        """Speed after the first token; None for an answer of one token."""
+        """Speed after the first token; None for an answer of one token, or where a server didn't count them."""
+        if self.server_counts:
+            seconds = self.seconds - self.first_token_seconds
+            return (self.new_tokens - 1) / seconds if self.new_tokens > 1 and seconds > 0 else None
         rest = self.token_seconds[1:]
         return len(rest) / sum(rest) if rest else None
 
@@ -182,6 +193,7 @@ class Trace:
         """Return the trace as JSON-able data, without pixels and without the ids of picture tokens."""
         return {
             "model": self.model,
+            "server": self.server,
             "device": self.device,
             "dtype": self.dtype,
             "stages": [asdict(record) for record in self.stages],

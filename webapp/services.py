@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from content import Catalog, LiveCatalog, load_catalog
-from sandbox import EngineLoader
+from sandbox import BadOption, EngineLoader, model_label
 from sandbox.jail import Jail
 from webapp import feedback, interview
 from webapp.password import Gatekeeper
@@ -109,6 +109,19 @@ class Services:
             receipt=receipt,
             now=now(),
         )
+
+    def model_choices(self) -> list[tuple[str, str]]:
+        """Return the models that interviewers may load: what people call each, and its folder or hub id."""
+        return [(model_label(name), name) for name in self.settings.choices]
+
+    def choose_model(self, name: str) -> None:
+        """Begin to load another model for everybody; BadOption if it may not be, or one is being loaded already."""
+        name = name.strip()
+        if name not in self.settings.choices and not self.settings.personal:
+            raise BadOption(
+                "Only the models that the host lists in SANDBOX_MODELS can be loaded here. Choose one of them."
+            )
+        self.engine.switch(name)
 
     def start(self) -> None:
         """Start the background work: grading, deadlines, and loading the model."""

@@ -7,31 +7,9 @@ from typing import Any
 import numpy as np
 
 from sandbox.checkpoint import Checkpoint
-from sandbox.errors import ImageCountMismatch, PromptEmpty, PromptTooLong, StageFailed
-from sandbox.processor import PLACEHOLDER
-from sandbox.settings import SandboxSettings
-
-
-def check_prompt(prompt: str, images: int, settings: SandboxSettings) -> None:
-    """Check what can be known before the pictures are looked at.
-
-    Raises:
-        PromptEmpty: Nothing is left without placeholders and space.
-        PromptTooLong: More characters than the settings allow.
-        ImageCountMismatch: There are placeholders, but not one for each picture.
-    """
-    if len(prompt) > settings.max_prompt_chars:
-        raise PromptTooLong(
-            f"This prompt has {len(prompt):,} characters; at most {settings.max_prompt_chars:,} are read. Shorten it."
-        )
-    if not prompt.replace(PLACEHOLDER, "").strip():
-        raise PromptEmpty("The prompt is empty. Write what you want to ask.")
-    placeholders = prompt.count(PLACEHOLDER)
-    if placeholders and placeholders != images:
-        raise ImageCountMismatch(
-            f"The prompt has {placeholders} {PLACEHOLDER} for {images} pictures. Write one for each picture, or none: "
-            "the pictures then come first."
-        )
+from sandbox.errors import PromptTooLong, StageFailed
+from sandbox.request import PLACEHOLDER
+from sandbox.request import check_prompt as check_prompt
 
 
 def prompt(text: str, counts: list[int], checkpoint: Checkpoint) -> np.ndarray:

@@ -46,6 +46,8 @@ SANDBOX_HANDLERS = {
     "take_suggestion": "nothing of anybody",
     "ask": "refused",
     "stop": "nothing of anybody",
+    "show_choice": "nothing of anybody",
+    "load_model": "refused",
     "open_pipeline": "refused",
     "run_pipeline": "own uploads only",
     "open_comparison": "refused",

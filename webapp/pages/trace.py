@@ -11,6 +11,9 @@ from webapp.pages.view import render
 from webapp.pages.wording import count, shape
 
 MOST_PIECES = 400
+MOST_SQUARES = 12
+MOST_MARKS = 600
+"""Marks in the strip for one picture; above it, a mark stands for several tokens."""
 WORK = {
     "open": "decodes the files, turns them upright, makes them RGB",
     "preprocess": "resizes, crops and normalizes to what the vision tower takes",
@@ -39,6 +42,7 @@ def render_trace(reply: Reply) -> str:
     return render(
         "trace",
         pictures=pictures(trace),
+        left_out=left_out(trace),
         stages=[
             {
                 "name": record.name,
@@ -49,8 +53,8 @@ def render_trace(reply: Reply) -> str:
             }
             for record in trace.stages
         ],
-        counts=f"{count(trace.prompt_tokens, 'prompt token')}, {trace.image_tokens} of them of pictures; "
-        f"{count(trace.new_tokens, 'new token')}. {trace.model} on {trace.device}, {trace.dtype}.",
+        hidden=hidden(trace),
+        counts=counts(trace),
         tokens=pieces(trace),
     )
 
@@ -72,8 +76,8 @@ def render_pipeline(trace: Trace) -> str:
             }
             for record in trace.stages
         ],
-        counts=f"{count(trace.prompt_tokens, 'prompt token')}, {trace.image_tokens} of them of pictures; "
-        f"{count(trace.new_tokens, 'new token')}. {trace.model} on {trace.device}, {trace.dtype}.",
+        hidden=hidden(trace),
+        counts=counts(trace),
         tokens=strip(trace),
         answer=trace.answer_pieces,
     )
@@ -89,10 +93,16 @@ def array(summary: ArraySummary) -> dict[str, str]:
     return {"shape": shape(summary.shape), "dtype": summary.dtype, "range": spread}
 
 
+def marks(tokens: int) -> dict[str, int]:
+    """Return a picture's tokens, the marks that stand for them, and how many tokens each mark stands for."""
+    each = -(-tokens // MOST_MARKS)
+    return {"count": tokens, "each": each, "marks": -(-tokens // each)}
+
+
 def strip(trace: Trace) -> list[dict[str, Any]]:
-    """Return the prompt's tokens one by one, those of a picture as many as it has."""
+    """Return the prompt's tokens one by one; those of a picture as marks."""
     return [
-        {"image": segment.image, "count": segment.count, "start": segment.start, "pieces": []}
+        {"image": segment.image, **marks(segment.count), "start": segment.start, "pieces": []}
         if segment.kind == "image"
         else {
             "image": None,
@@ -104,19 +114,54 @@ def strip(trace: Trace) -> list[dict[str, Any]]:
     ]
 
 
+def counts(trace: Trace) -> str:
+    """Return how many tokens went in and came out, and where."""
+    read, new = count(trace.prompt_tokens, "prompt token"), count(trace.new_tokens, "new token")
+    if trace.server:
+        told = f"{read}, {new}, as the server counts them. " if trace.server_counts else ""
+        return f"{told}{trace.model} at {trace.server}."
+    return f"{read}, {trace.image_tokens} of them of pictures; {new}. {trace.model} on {trace.device}, {trace.dtype}."
+
+
+def hidden(trace: Trace) -> str:
+    """Return why no stages can be shown; empty where they can."""
+    if not trace.server:
+        return ""
+    return (
+        f"{trace.server} answered, and the stages of a model on a server can't be seen from here: "
+        "only the times of the whole answer are known."
+    )
+
+
 def pictures(trace: Trace) -> list[dict[str, Any]]:
-    """Return the pictures as the vision tower saw them, with their patch grid."""
+    """Return the first squares that the vision tower saw, pictures or their tiles, with their patch grid."""
     if trace.pixels is None or trace.patch_grid is None:
         return []
     rows, columns = trace.patch_grid
     shown = []
-    for index, pixels in enumerate(trace.pixels):
+    for index, (name, pixels) in enumerate(zip(squares(trace), trace.pixels[:MOST_SQUARES], strict=False)):
         height, width = pixels.shape[1:]
-        caption = f"Picture {index + 1} as the vision tower sees it: {width} × {height}, {rows} × {columns} patches"
+        caption = f"{name} as the vision tower sees it: {width} × {height}, {rows} × {columns} patches"
         shown.append(
             {"src": data_url(trace.processed_image(index)), "rows": rows, "columns": columns, "caption": caption}
         )
     return shown
+
+
+def squares(trace: Trace) -> list[str]:
+    """Return what each square that the vision tower saw is called."""
+    names = []
+    for number, tiles in enumerate(trace.tiles, 1):
+        picture = f"Picture {number}"
+        names.append(f"{picture}, overview," if tiles > 1 else picture)
+        names += [f"{picture}, tile {tile} of {tiles - 1}," for tile in range(1, tiles)]
+    return names
+
+
+def left_out(trace: Trace) -> str:
+    """Return how many squares aren't shown; empty if all are."""
+    more = sum(trace.tiles) - MOST_SQUARES
+    return f"The vision tower saw {count(more, 'more tile')}, which this page leaves out." if more > 0 else ""
 
 
 def pieces(trace: Trace) -> list[dict[str, Any]]:
