@@ -77,8 +77,11 @@ class Services:
         return user_id
 
     def own_attempt(self, user_id: str, attempt_id: str) -> str | None:
-        """Return the id of one's own attempt, None for an empty one; NotFound if it is another person's."""
-        return self.store.attempt(user_id=user_id, attempt_id=attempt_id).attempt.id if attempt_id else None
+        """Return the id of one's own attempt that is still open, else None; NotFound if it is another person's."""
+        if not attempt_id:
+            return None
+        attempt = self.store.attempt(user_id=user_id, attempt_id=attempt_id).attempt
+        return attempt.id if attempt.submitted_at is None else None
 
     def keep_run(
         self,

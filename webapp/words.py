@@ -16,6 +16,8 @@ from webapp.interview import (
     NoSuchHint,
     NotSubmitted,
     PracticeOnly,
+    RunIsEvidence,
+    RunStandsElsewhere,
     SessionOver,
 )
 from webapp.password import ReviewClosed, TooManyFailures, WrongPassword
@@ -36,6 +38,8 @@ WORDS: dict[type[Exception], str] = {
     NotSubmitted: "This answer isn't submitted yet; its report appears once it is.",
     PracticeOnly: "An assessment has no pause, no hints and no extra time.",
     NoSuchHint: "There are no more hints for this question.",
+    RunIsEvidence: "This run stands beside a submitted answer, so it can't be deleted.",
+    RunStandsElsewhere: "This run stands beside another answer already. Run it again here to use it for this one.",
     SessionOver: "This session is over. Start another one on the home page.",
     BadPlan: "These questions can't be asked in one session. Choose on the home page.",
     BadDecision: "These verdicts don't fit this attempt's rubric. Load the page again and decide once more.",

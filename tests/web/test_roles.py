@@ -34,6 +34,8 @@ CANDIDATE_HANDLERS = {
     "take_idea": "nothing of anybody",
     "ask": "refused",
     "stop": "nothing of anybody",
+    "load_evidence": "refused",
+    "attach_run": "refused",
     "load_grader": "nothing of anybody",
 }
 SANDBOX_HANDLERS = {
@@ -58,6 +60,7 @@ SANDBOX_HANDLERS = {
     "load_runs": "own runs only",
     "delete_uploads": "own uploads only",
     "load_run": "refused",
+    "delete_run": "refused",
     "work_table": "own uploads only",
     "stop_table": "nothing of anybody",
     "take_search_idea": "nothing of anybody",
@@ -115,7 +118,7 @@ def test_no_handler_gives_or_changes_a_strangers_attempt(server: Server, visitor
     stranger = visitor_of(server)
     stranger.visit()
     handed_in = {"text": "overwritten", "revision": 1}
-    events = {"questions": "q01", "seed": "11", "prompt": "x"}
+    events = {"questions": "q01", "source": "scene:11", "prompt": "x", "run": "none"}
     for name, index in handlers(stranger.config()).items():
         data = {"submit": [handed_in], "ask": [None, "What is this?"]}.get(base(name), [])
         done = stranger.call(index, data, query=f"?attempt={attempt}", event_data=events)

@@ -25,6 +25,11 @@ def server(serve: Serve) -> Server:
     return serve(PUBLIC_URL="http://interviews.test", INTERVIEWER_PASSWORD=PASSWORD)
 
 
+@pytest.fixture(scope="module")
+def personal(serve: Serve) -> Server:
+    return serve()
+
+
 @pytest.fixture
 def guest(server: Server, visitor_of: Any) -> Any:
     visitor = visitor_of(server)
@@ -103,6 +108,25 @@ def test_the_tensors_of_a_run_are_those_of_its_stages_and_its_owners_alone(guest
     assert not call(stranger, "map_answer", [run_id, 8])["success"]
 
 
+def test_an_interviewer_sees_no_picture_of_a_run_that_is_not_evidence(
+    server: Server, guest: Any, visitor_of: Any
+) -> None:
+    run_id = ask(guest)
+    interviewer = visitor_of(server)
+    interviewer.visit()
+    interviewer.http.post("/sign-in", data={"password": PASSWORD})
+    assert interviewer.http.get(f"/review/picture?run={run_id}&number=0").status_code == 404
+    assert guest.http.get(f"/review/picture?run={run_id}&number=0").status_code == 403
+
+
+def test_a_run_is_deleted_by_its_owner_alone(guest: Any, stranger: Any) -> None:
+    run_id = ask(guest)
+    call(stranger, "delete_run", [], query=f"?run={run_id}", event_data={"act": "delete"})
+    assert "What color is the star?" in json.dumps(call(guest, "load_run", [], query=f"?run={run_id}"))
+    call(guest, "delete_run", [], query=f"?run={run_id}", event_data={"act": "delete"})
+    assert "nothing here for you" in json.dumps(call(guest, "load_run", [], query=f"?run={run_id}"))
+
+
 @pytest.fixture
 def page(browser: Browser, server: Server) -> Any:
     context = browser.new_context(viewport={"width": 1280, "height": 800})
@@ -150,6 +174,39 @@ def test_two_settings_are_compared_with_one_click_and_by_choice(page: Page, serv
     page.get_by_role("button", name="Compare", exact=True).click()
     expect(page.get_by_role("cell", name="1×65×128 and 1×17×128")).to_be_visible()
     look(page, "compare")
+
+
+def test_an_earlier_run_is_attached_in_the_room_and_shown_in_report_and_review(page: Page, personal: Server) -> None:
+    page.goto(f"{personal.url}/sandbox/")
+    page.get_by_label("Prompt").fill("How many shapes are there?")
+    page.get_by_role("button", name="Ask the model").click()
+    expect(page.get_by_role("link", name="Kept run")).to_be_visible()
+    page.goto(personal.url)
+    page.get_by_role("button", name="Start Multimodal Architecture Fundamentals").click()
+    page.wait_for_url(re.compile("/room"))
+    page.get_by_text("Attach an earlier run").click()
+    page.get_by_role("button", name="Attach the run: How many shapes are there?").click()
+    expect(page.locator(".few .run a").filter(has_text="How many shapes are there?").first).to_be_visible()
+    expect(page.get_by_text("Attach an earlier run")).to_have_count(0)
+    look(page, "room-evidence")
+    page.get_by_label("Your answer").fill("The vision tower turns patches into features; a projector maps them.")
+    expect(page.locator(".save-state")).to_have_text(re.compile("^Saved"))
+    page.get_by_role("button", name="Submit answer").click()
+    page.wait_for_url(re.compile("/report"))
+    expect(page.get_by_text("1 sandbox run beside this answer")).to_be_visible()
+    look(page, "report-evidence")
+    page.goto(f"{personal.url}/sandbox/runs")
+    page.get_by_role("link", name=re.compile("How many shapes")).click()
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.get_by_role("button", name="Delete this run").click()
+    expect(page.get_by_role("alert")).to_contain_text("stands beside a submitted answer")
+    page.goto(f"{personal.url}/review/")
+    page.get_by_role("link", name=re.compile("Read the answer to Multimodal Architecture")).first.click()
+    page.locator("details.evidence summary").first.click()
+    picture = page.locator("details.evidence img")
+    expect(picture).to_be_visible()
+    assert picture.evaluate("image => image.decode().then(() => image.naturalWidth)") == 112
+    look(page, "review-evidence")
 
 
 def test_an_own_scene_is_drawn_by_clicks_and_the_model_understands_it(page: Page, server: Server) -> None:

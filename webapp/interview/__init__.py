@@ -9,8 +9,11 @@ from webapp.interview.errors import (
     NoSuchHint,
     NotSubmitted,
     PracticeOnly,
+    RunIsEvidence,
+    RunStandsElsewhere,
     SessionOver,
 )
+from webapp.interview.evidence import attach, attachable, delete_run
 from webapp.interview.report import home, report
 from webapp.interview.room import (
     EXTENSION_MINUTES,
@@ -60,11 +63,16 @@ __all__ = [
     "PracticeOnly",
     "ReportView",
     "RoomView",
+    "RunIsEvidence",
+    "RunStandsElsewhere",
     "Saved",
     "SessionOver",
     "SessionView",
     "Submitter",
     "Unfinished",
+    "attach",
+    "attachable",
+    "delete_run",
     "end",
     "extend",
     "home",

@@ -39,3 +39,11 @@ class NotSubmitted(Exception):
 
 class SessionOver(Exception):
     """The session has no further question."""
+
+
+class RunIsEvidence(Exception):
+    """The run stands beside a submitted answer, so it stays as it is."""
+
+
+class RunStandsElsewhere(Exception):
+    """The run stands beside another attempt already."""

@@ -21,8 +21,12 @@ SMALL_PRINT = (
 )
 
 
-def build(page: gr.Blocks, services: Services, *, compact: bool = False) -> None:
-    """Lay out the live part and connect its handlers; `compact` stands it in one column beside a question."""
+def build(page: gr.Blocks, services: Services, *, compact: bool = False) -> gr.events.Dependency:
+    """Lay out the live part and connect its handlers; `compact` stands it in one column beside a question.
+
+    Returns:
+        The event of asking, to go on from.
+    """
     card = [] if compact else ["card"]
     with gr.Row(elem_classes=["stacked" if compact else "bench"]):
         with gr.Column(elem_classes=["stack", *card]):
@@ -68,6 +72,7 @@ def build(page: gr.Blocks, services: Services, *, compact: bool = False) -> None
         concurrency_id="ask",
     )
     stop_button.click(stop, None, [ask_button, stop_button], cancels=asking, queue=False)
+    return asking
 
 
 def answer(

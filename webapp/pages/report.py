@@ -1,5 +1,6 @@
 """The report on one answer: what was found in the candidate's own words."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import gradio as gr
@@ -7,12 +8,13 @@ import gradio as gr
 from content import Question, Tier
 from webapp import feedback, interview
 from webapp.pages.frame import TIDY, attempt_in, candidate, candidate_bar, page_in_words, visit_of
+from webapp.pages.kept import evidence
 from webapp.pages.room import FORMULAS
 from webapp.pages.verdicts import flag_sentences, gate_sentence, grader_card, segments, verdict_lines
 from webapp.pages.view import render, view
 from webapp.pages.wording import count, moment
 from webapp.services import Services, now
-from webapp.store import Grade
+from webapp.store import Grade, Run
 
 PATH = "report"
 ASK_AGAIN_SECONDS = 2.0
@@ -52,7 +54,7 @@ def build(page: gr.Blocks, services: Services) -> None:
         reading = services.own_models.reading(visit_of(request), report.answer_id)
         is_read = reading is not None and not reading.done
         waiting = is_read or report.state is interview.FeedbackState.WAITING
-        runs = len(services.store.runs(user_id, attempt_id))
+        runs = services.store.runs(user_id, attempt_id)
         question = services.catalog.questions.get(report.question_id)
         estimate = meanwhile(services, report, question)
         unchanged = [gr.skip()] * 4
@@ -130,7 +132,7 @@ def waiting_sentence(grade: Grade | None) -> str:
 def render_report(
     report: interview.ReportView,
     question: Question | None,
-    runs: int,
+    runs: Sequence[Run],
     meanwhile: str = "",
     reading: feedback.OwnReading | None = None,
 ) -> str:
@@ -147,7 +149,7 @@ def render_report(
         facts=[
             *([f"{report.extended_seconds / 60:.0f} minutes added"] if report.extended_seconds else []),
             *([f"{count(len(report.hints), 'hint')}, −{report.hint_cost}"] if report.hints else []),
-            *([count(runs, "sandbox run")] if runs else []),
+            *([count(len(runs), "sandbox run")] if runs else []),
         ],
         points=points(report, question, card) if grade and question else None,
         waiting=waiting_sentence(report.grade)
@@ -160,6 +162,7 @@ def render_report(
         gate=gate_sentence(grade),
         flags=flag_sentences(grade),
         tiers=tiers(report, question) if grade and question and grade.score is not None else [],
+        runs=evidence(runs),
         segments=segments(report.answer, report.criteria),
         verdicts=verdict_lines(report.criteria, probe_when_missed=True) if grade else [],
         grader=card,

@@ -8,6 +8,7 @@ from webapp import review
 from webapp.pages import questions
 from webapp.pages.calls import asked
 from webapp.pages.frame import ACTS, REVIEW_LINKS, TIDY, attempt_in, bar, interviewer, page_in_words
+from webapp.pages.kept import evidence
 from webapp.pages.verdicts import NAMES, flag_sentences, gate_sentence, grader_card, segments, verdict_lines
 from webapp.pages.view import render, view
 from webapp.pages.wording import count
@@ -129,6 +130,7 @@ def render_attempt(item: review.AttemptReview) -> str:
             {**shown, "id": line.criterion.id, "decided": line.decided, "decided_reason": line.decided_reason}
             for shown, line in zip(verdict_lines(item.criteria), item.criteria, strict=True)
         ],
+        runs=evidence(item.runs, for_review=True),
         choices=CHOICES,
         reviewed_at=item.reviewed_at,
         trouble=grade.error if grade and grade.error else "",

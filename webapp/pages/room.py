@@ -5,7 +5,7 @@ from typing import Any
 import gradio as gr
 
 from webapp import interview
-from webapp.pages import live
+from webapp.pages import evidence, live
 from webapp.pages.frame import attempt_in, candidate, page_in_words
 from webapp.pages.home import GO
 from webapp.pages.view import render, view
@@ -57,7 +57,7 @@ def build(page: gr.Blocks, services: Services) -> None:
             with gr.Accordion("What to do", open=False, elem_classes=["fold"]):
                 exercise = gr.Markdown(latex_delimiters=FORMULAS)
                 view(render("small_print", text=NOT_JUDGED))
-            live.build(page, services, compact=True)
+            evidence.build(page, services, live.build(page, services, compact=True))
 
     shown = [head, title, statement, hints, hint, pause_button, extend_button, exercise_title, exercise, notice]
 

@@ -294,7 +294,8 @@
     };
     element.addEventListener("click", (event) => {
       const button = event.target.closest("[data-act]");
-      if (button && !button.disabled) report({ ...button.dataset });
+      if (!button || button.disabled || (button.dataset.confirm && !confirm(button.dataset.confirm))) return;
+      report({ ...button.dataset });
     });
     element.addEventListener("change", (event) => {
       const field = event.target.closest("[data-change]");

@@ -55,6 +55,21 @@ class Runs(Database):
         with self._reading() as database:
             return list(database.exec(query.order_by(col(Run.created_at).desc()).limit(limit)))
 
+    def loose_runs(self, user_id: str, limit: int = 200) -> list[Run]:
+        """Return one's own runs that stand beside no attempt, newest first."""
+        query = select(Run).where(Run.user_id == user_id, col(Run.attempt_id).is_(None))
+        with self._reading() as database:
+            return list(database.exec(query.order_by(col(Run.created_at).desc()).limit(limit)))
+
+    def delete_loose_run(self, *, user_id: str, run_id: str) -> None:
+        """Delete one's own run that stands beside no attempt; NotFound if there is none."""
+        query = select(Run).where(Run.id == run_id, Run.user_id == user_id, col(Run.attempt_id).is_(None))
+        with self._writing() as database:
+            found = database.exec(query.with_for_update()).one_or_none()
+            if found is None:
+                raise NotFound(f"run {run_id}")
+            database.delete(found)
+
     def run(self, *, user_id: str, run_id: str) -> Run:
         """Return one's own run; NotFound if there is none."""
         return self._run(Run.id == run_id, Run.user_id == user_id)

@@ -16,7 +16,7 @@ from webapp.store.database import Database
 from webapp.store.errors import NotFound
 from webapp.store.grades import grade_of
 from webapp.store.records import AttemptRecord
-from webapp.store.tables import Answer, Attempt, Draft, GradeRow, InterviewSession, Mode, Submitter
+from webapp.store.tables import Answer, Attempt, Draft, GradeRow, InterviewSession, Mode, Run, Submitter
 
 Row = TypeVar("Row", Draft, Attempt, Answer, GradeRow)
 
@@ -61,6 +61,18 @@ class Held:
         answer = self._add(Answer(attempt_id=self.attempt.id, text=text, submitted_at=at, late=late))
         self._add(GradeRow(answer_id=answer.id, created_at=at, due_at=at))
         return answer
+
+    def run(self, run_id: str) -> Run:
+        """Return the owner's run; what is set on it is committed when the hold ends. NotFound if there is none."""
+        mine = select(Run).where(Run.id == run_id, Run.user_id == self.session.user_id)
+        run = self._database.exec(mine.with_for_update()).one_or_none()
+        if run is None:
+            raise NotFound(f"run {run_id}")
+        return run
+
+    def delete(self, run: Run) -> None:
+        """Delete a run."""
+        self._database.delete(run)
 
     def _add(self, row: Row) -> Row:
         self._database.add(row)

@@ -7,15 +7,15 @@ import gradio as gr
 from pydantic import TypeAdapter, ValidationError
 
 from sandbox import BadOption, Reply
-from sandbox.labs.compare import Comparison, Difference, Variant, compare
+from sandbox.labs.compare import Comparison, Variant, compare
 from sandbox.labs.preprocessing import FITS, NORMALIZATIONS
 from webapp.pages import pictures
 from webapp.pages.frame import ACTS, candidate, in_words
+from webapp.pages.kept import difference
 from webapp.pages.sandbox.controls import number_in, text_of, whole_number
 from webapp.pages.trace import figures
 from webapp.pages.trace import pictures as processed
 from webapp.pages.view import render, view
-from webapp.pages.wording import shape
 from webapp.pictures import sources_of
 from webapp.services import MODEL_WAIT_SECONDS, Services
 
@@ -188,7 +188,7 @@ def render_comparison(found: Comparison, run_id: str) -> str:
         "compare",
         verdict=f"{'The same answer' if found.same_answer else 'Two answers'}. {until}",
         sides=[answer_side(label, reply) for label, reply in zip(LABELS, found.replies, strict=True)],
-        differences=[line(step) for step in found.differences],
+        differences=[difference(each) for each in kept(found)["differences"]],
         run_id=run_id,
     )
 
@@ -196,21 +196,3 @@ def render_comparison(found: Comparison, run_id: str) -> str:
 def answer_side(label: str, reply: Reply) -> dict[str, Any]:
     """Return one side's answer."""
     return {"label": label, "text": reply.text, "figures": figures(reply), "pictures": processed(reply.trace)}
-
-
-def line(step: Difference) -> dict[str, Any]:
-    """Return a stage's line of the table."""
-    same_shape = step.shapes[0] == step.shapes[1]
-    words = "equal" if step.same else ""
-    if not same_shape:
-        words = "other shapes"
-    elif step.unequal:
-        words = f"{step.unequal} of {step.shapes[0][0]} tokens differ"
-    return {
-        "stage": step.stage,
-        "shapes": [shape(step.shapes[0])] if same_shape else [shape(each) for each in step.shapes],
-        "words": words,
-        "max_abs": step.max_abs if not words else None,
-        "mean_abs": step.mean_abs if not words else None,
-        "cosine": step.cosine if not words else None,
-    }
