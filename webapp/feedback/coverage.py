@@ -34,14 +34,14 @@ from webapp.feedback.verdict import CriterionVerdict, Findings, Flag, Verdict
 from webapp.feedback.wording import triples
 
 # All of these belong to this embedder and were chosen on the development answers; `vivalab evaluate` measures them.
-COSINE, RECALL, PHRASES = 0.3, 0.4, 0.3
+COSINE, RECALL, PHRASES = 0.25, 0.5, 0.25
 WHOLE_ANSWER = 0.5  # what a word counts that stands elsewhere in the answer
 NEAREST = 3  # of a criterion's texts; half of the likeness is to the nearest one, half to the mean of these
 MISCONCEPTION, MARGIN = 4.0, 0.15
 # below these an answer leans to misconceptions, and is worded as they are; and how far below is one unit of doubt
 LEAN, LEAN_UNIT = 0.07, 0.05
 CLAIMS, CLAIMS_UNIT = 0.15, 0.13
-DOUBT, MOST_DOUBT = 0.2, 2.0
+DOUBT, MOST_DOUBT = 0.25, 2.0
 LINE, SLOPE = 0.22, 0.05  # of the logistic curve from evidence to estimate
 UNCLEAR = 0.2  # estimates from here to a half are close, but not close enough to tell
 ACCEPTED = 0.1  # what a figure that the rubric names adds to evidence: it stands for more than likeness does
@@ -66,7 +66,7 @@ class CoverageGrader:
     """Estimates how much of a rubric an answer covers. Safe to share between threads."""
 
     kind = "coverage"
-    version = "3"
+    version = "4"
 
     def __init__(self, embedder: Embedder | None = None, bank: Sequence[Question] | None = None) -> None:
         """Make a grader; weights and rubrics are read when first needed.
@@ -118,26 +118,24 @@ class CoverageGrader:
         if len(words(readable.text)) < 3:
             flags.add(Flag.VERY_SHORT)
         verdicts = []
-        for verdict, raised in self._judge(question, windows, answer):
+        for verdict, raised in self._judge(question, material, windows, answer):
             verdicts.append(verdict)
             flags |= raised
         return Findings(tuple(verdicts), tuple(sorted(flags)))
 
     def _judge(
-        self, question: Question, windows: Sequence[Window], answer: str
+        self, question: Question, material: Material, windows: Sequence[Window], answer: str
     ) -> list[tuple[CriterionVerdict, set[Flag]]]:
         if not windows:
             nothing = "The answer states nothing about it."
             return [
                 (CriterionVerdict(c.id, Verdict.UNMET, None, nothing, coverage=0.0), set()) for c in question.criteria
             ]
-        material = self.material(question)
-        likeness, phrases = self.likeness(question, windows)
+        likeness, phrases = self.likeness(material, windows)
         texts = [window.text for window in windows]
         doubt = doubt_about(material, phrases, self.rarity.claims(texts))
         notes = (MOST_IN_NOTES - function_share(" ".join(texts))) / (MOST_IN_NOTES - FEWEST_IN_NOTES)
-        far = (NEAR - float(likeness.max(axis=1).mean())) / NEAR_UNIT
-        base = NOTES * float(np.clip(notes, 0, 1)) - DOUBT * doubt - FAR * float(np.clip(far, 0, MOST_DOUBT))
+        base = NOTES * float(np.clip(notes, 0, 1)) - DOUBT * doubt - FAR * farness(material, likeness)
         return judge(question, material, windows, likeness, base, answer)
 
     def material(self, question: Question) -> Material:
@@ -151,13 +149,12 @@ class CoverageGrader:
             self._materials.move_to_end(key)
             return self._materials[key]
 
-    def likeness(self, question: Question, windows: Sequence[Window]) -> tuple[Scores, Scores]:
+    def likeness(self, material: Material, windows: Sequence[Window]) -> tuple[Scores, Scores]:
         """Return how near each window is to each of the rubric's texts, and how near by phrases alone.
 
         Returns:
             Two arrays of shape (windows, texts), 0 to 1.
         """
-        material = self.material(question)
         texts = [window.text for window in windows]
         vectors = self.embedder(texts, self.rarity.pieces)
         cosine = np.clip(without_direction(vectors, material.question) @ material.vectors.T, 0, 1)
@@ -197,6 +194,13 @@ def doubt_about(material: Material, phrases: Scores, claims: NDArray[np.float64]
         return 0.0
     lean, worded = np.average(stated - mistaken, weights=near), np.average(claims, weights=near)
     return float(np.clip(min((LEAN - lean) / LEAN_UNIT, (CLAIMS - worded) / CLAIMS_UNIT), 0, MOST_DOUBT))
+
+
+def farness(material: Material, likeness: Scores) -> float:
+    """Return how far from the rubric an answer is on the mean of its windows, 0 to 2, as another subject's are."""
+    if material.affirms.all():  # a rubric without examples and misconceptions is too thin to tell
+        return 0.0
+    return float(np.clip((NEAR - float(likeness.max(axis=1).mean())) / NEAR_UNIT, 0, MOST_DOUBT))
 
 
 def evidence_of(material: Material, likeness: Scores) -> Scores:

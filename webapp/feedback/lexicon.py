@@ -20,18 +20,22 @@ mean get let go dont cant didnt wont couldnt havent don't can't didn't won't cou
 """
 # what sentences are made of that name things and say nothing definite about them
 _VAGUE = """
-decide deserve depend look whole involve thoughtful approach play role respective respectively handle appropriate
+decide deserve look whole involve thoughtful approach play role respective respectively handle appropriate
 appropriately mechanism leverage manner consistent consider consideration ensure sure interact interaction properly
 proper suitable enable effective effectively realization realisation account lifecycle holistic holistically strategy
 balanced way bring together inform direction relevant lever emerge align jointly optimal aspect factor important
 importance crucial essential vital careful carefully best practice scalable scalability robust production-ready benefit
-trade-off tradeoff various many several certain overall general generally element concept topic area matter solution
-goal accordingly fascinating truly great modern powerful significant significantly meaningful seamlessly comprehensive
+trade-off tradeoff various many several certain overall generally element concept topic area matter solution goal
+accordingly fascinating truly great modern powerful significant significantly meaningful seamlessly comprehensive
 comprehensively thorough thoroughly understand understanding nuanced challenge come combine contribute deal discuss
 effort engineer everything excellent experience explore facilitate framework fundamental good harness improve include
 incorporate integrate integral landscape nature notion overarching paramount perform perspective pivotal point
 potential kind purpose relate relationship serve success situation synergy take tailor term thing think touch utilize
-utilise valuable variety well world
+utilise valuable variety world manage orchestrate coordinate smooth smoothly seamless graceful gracefully elegant
+elegantly intelligent intelligently flexible flexibility interplay concert harmony tandem unlock empower journey realm
+foundation cornerstone essence respect regard aim outcome intend intended successful successfully innovative
+sophisticated cutting-edge advanced adequate adequately meticulous meticulously diligent diligently principle
+robustness excellence insight deeply ultimately conclusion
 """
 _CLAIM_WORDS = """
 no any every all must only never always should cannot none nothing without same both whole exactly entirely because

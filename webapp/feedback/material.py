@@ -133,35 +133,38 @@ class PhraseIndex:
         """Weigh the phrases of some texts."""
         listed = [sorted(phrases(text)) for text in texts]
         counts = Counter(phrase for found in listed for phrase in found)
-        self._size = len(texts)
         self._weight = {
             phrase: idf(count, len(texts)) * (PAIR if ">" in phrase else 1.0) for phrase, count in counts.items()
         }
         self._unseen = idf(0, len(texts))
-        self._rows: dict[str, list[int]] = {phrase: [] for phrase in counts}
+        rows: dict[str, list[int]] = {phrase: [] for phrase in counts}
         for row, found in enumerate(listed):
             for phrase in found:
-                self._rows[phrase].append(row)
-        self._length = np.sqrt([sum(self._weight[phrase] ** 2 for phrase in found) for found in listed])
+                rows[phrase].append(row)
+        self._rows = {phrase: np.array(found) for phrase, found in rows.items()}
+        lengths = [sum(self._weight[phrase] ** 2 for phrase in found) for found in listed]
+        self._lengths = np.maximum(np.sqrt(np.array(lengths, np.float32)), 1e-6)
 
     def likeness(self, passages: Sequence[str]) -> Scores:
         """Return the cosine of each passage with each text, shape (passages, texts).
 
         Of a passage's phrases that no text has only the stems count, as weighty as the rarest.
         """
-        found = np.zeros((len(passages), self._size))
-        for row, passage in enumerate(passages):
-            squares = 0.0
-            for phrase in sorted(phrases(passage)):
-                weight = self._weight.get(phrase)
-                if weight is not None:
-                    found[row, self._rows[phrase]] += weight**2
-                    squares += weight**2
+        listed = [sorted(phrases(passage)) for passage in passages]
+        known = {phrase: n for n, phrase in enumerate(sorted(set().union(*listed) & self._rows.keys()))}
+        theirs = np.zeros((len(known), len(self._lengths)), np.float32)
+        for phrase, n in known.items():
+            theirs[n, self._rows[phrase]] = self._weight[phrase]
+        ours = np.zeros((len(passages), len(known)), np.float32)
+        squares = np.zeros((len(passages), 1), np.float32)
+        for row, found in enumerate(listed):
+            for phrase in found:
+                if phrase in known:
+                    ours[row, known[phrase]] = self._weight[phrase]
                 elif ">" not in phrase:
-                    squares += self._unseen**2
-            if squares:
-                found[row] /= np.sqrt(squares) * np.maximum(self._length, 1e-6)
-        return found.astype(np.float32)
+                    squares[row] += self._unseen**2
+        squares += (ours**2).sum(axis=1, keepdims=True)
+        return np.asarray((ours @ theirs) / (np.maximum(np.sqrt(squares), 1e-6) * self._lengths), np.float32)
 
 
 def recall_of(texts: Sequence[str], known: frozenset[str], rarity: Rarity) -> tuple[dict[str, int], Scores]:

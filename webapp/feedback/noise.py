@@ -3,19 +3,23 @@
 import re
 from collections import Counter
 from collections.abc import Sequence
+from functools import lru_cache
 
 from content import Question
 from webapp.feedback.embedding import load_embedder
-from webapp.feedback.lexicon import FUNCTION_WORDS
+from webapp.feedback.lexicon import FILLERS, FUNCTION_WORDS
 from webapp.feedback.text import (
     LETTERS,
     STRUCTURE,
+    VAGUE_STEMS,
     Prose,
     Span,
     glue_share,
     is_word_list,
     rows_of_terms,
     runs,
+    stem,
+    stems,
     vague_words,
     words,
 )
@@ -49,6 +53,8 @@ ABOUT_ITSELF = re.compile(
     r"|^\W*(?:please\s+)?(?:ignore|disregard|forget)\b.{0,40}\b(?:instructions?|rubric|prompt|above|previous)\b"
     r"|\b(?:full|maximum|max|perfect)\s+(?:\w+\s+)?(?:score|marks|points)\b|\b100\s+(?:marks|points)\b"
     r"|\b(?:mark|return|answer|reply|respond|score)\b.{0,30}\bmet\b|[\"']verdict[\"']|</?(?:answer|system|instructions?)>"
+    r"|\bverdicts\b|\bcriterion\b|\bcalibration item\b|<\|im_|\[/?INST\]"
+    r"|\b(?:correct|final|top)\s+grade\b|\bgrad(?:e|ing)\s+(?:it|this|notes)\b"
     r"|\bself-assessment\b|\b(?:grade|score):|\bwhat (?:was|is|has been) asked(?: for)?\b",
     re.IGNORECASE | re.MULTILINE,
 )
@@ -62,6 +68,8 @@ ANNOUNCED = re.compile(
     r"|^\W*it\s+(?:is|was)\s+(?:all\s+)?about\b",
     re.IGNORECASE,
 )
+# "Final answer:", "As explained above."
+SAYING_NOTHING = VAGUE_STEMS | {stem(word) for word in (*FILLERS, "explained", "final", "process", "above", "follows")}
 SAME_FRAME, LEAST_FRAME = 3, 4  # sentences alike in all their function words, and how many of these they need
 
 
@@ -75,7 +83,7 @@ def noise(question: Question, answer: Prose, spans: Sequence[Span]) -> dict[Span
             found[span] = Flag.HEADING
         elif ABOUT_ITSELF.search(sentence):
             found[span] = Flag.INSTRUCTIONS
-        elif is_vague(sentence) or ANNOUNCED.search(sentence):
+        elif is_vague(sentence) or ANNOUNCED.search(sentence) or says_nothing(sentence):
             found[span] = Flag.VAGUE
         elif is_gibberish(sentence):
             found[span] = Flag.GIBBERISH
@@ -111,6 +119,12 @@ def is_vague(sentence: str) -> bool:
     return vague / max(1, listed) >= (VAGUE_SHARE if vague >= 3 else MOSTLY_VAGUE) and listed >= 3
 
 
+def says_nothing(sentence: str) -> bool:
+    """Tell whether a sentence only leads up to something."""
+    content = set(stems(sentence))
+    return bool(content) and content <= SAYING_NOTHING
+
+
 def frame(sentence: str) -> tuple[str, ...]:
     """Return a sentence's function words in order: what is left of it without its subject."""
     return tuple(word for word in words(sentence) if word in FUNCTION_WORDS)
@@ -135,7 +149,14 @@ def is_gibberish(sentence: str) -> bool:
         return True
     if len(listed) < 3:
         return False
-    return sum(map(len, listed)) / sum(map(len, load_embedder().pieces(listed))) < GIBBERISH_LETTERS_PER_PIECE
+    return sum(map(len, listed)) / sum(map(pieces_in, listed)) < GIBBERISH_LETTERS_PER_PIECE
+
+
+@lru_cache(maxsize=100_000)
+def pieces_in(word: str) -> int:
+    """Return how many pieces of the embedder's vocabulary a word is cut into."""
+    (pieces,) = load_embedder().pieces([word])
+    return len(pieces)
 
 
 def repeats(question: Question, sentence: str) -> bool:

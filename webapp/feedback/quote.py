@@ -12,10 +12,14 @@ def check_quote(quote: str, answer: str) -> tuple[int, int] | None:
     is evidence of nothing and is never found.
 
     Returns:
-        Start and end (exclusive) of the first occurrence, in characters of `answer`.
+        Start and end (exclusive), in characters of `answer`, of the first occurrence to the letter, else of the first
+        with other whitespace.
     """
     words = WHITESPACE.split(quote.strip())
     if not any(character.isalnum() for character in quote):
         return None
+    start = answer.find(quote.strip())
+    if start >= 0:
+        return start, start + len(quote.strip())
     found = re.search(r"\s+".join(map(re.escape, words)), answer)
     return found.span() if found else None

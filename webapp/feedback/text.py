@@ -115,9 +115,10 @@ def is_wrap(text: str, end: int, following: int) -> bool:
     return len(line) >= WRAPPED_LINE or text[following : following + 1].islower()
 
 
-def words(text: str) -> list[str]:
+@lru_cache(maxsize=10_000)
+def words(text: str) -> tuple[str, ...]:
     """Return the words and numbers of a text in lower case, number words up to ten as digits."""
-    return [NUMBERS.get(word, word) for word in WORD.findall(text.lower())]
+    return tuple(NUMBERS.get(word, word) for word in WORD.findall(text.lower()))
 
 
 @lru_cache(maxsize=100_000)
