@@ -1,6 +1,7 @@
 """How runs begin, take turns and end; and what happens where the jail can't be had."""
 
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -255,6 +256,26 @@ def test_a_person_at_their_own_computer_may_run_their_own_code_unconfined() -> N
             run.call("f")
     finally:
         jail.close()
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="32-bit calls are x86's")
+def test_a_32_bit_call_ends_the_process_even_with_machine_code_of_its_own() -> None:
+    program = """
+import ctypes, mmap
+from sandbox.jail.inside import confinement
+page = mmap.mmap(-1, 4096, prot=7)
+page.write(bytes.fromhex("b814000000" "cd80" "c3"))  # getpid by int 0x80
+call = ctypes.CFUNCTYPE(ctypes.c_int)(ctypes.addressof(ctypes.c_char.from_buffer(page)))
+print(call() > 0, flush=True)
+confinement.libc().prctl(confinement.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+confinement.jail_filter().load()
+call()
+print("still here", flush=True)
+"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
+    if not done.stdout.startswith("True"):
+        pytest.skip("this kernel takes no 32-bit calls")
+    assert (done.returncode, done.stdout) == (-signal.SIGSYS, "True\n")
 
 
 def test_the_filter_allows_no_call_that_names_a_file_a_socket_or_a_process() -> None:
