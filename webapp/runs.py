@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +52,7 @@ class Asked(BaseModel):
         return Request(
             self.prompt,
             pictures.get_all(user_id, self.pictures),
+            user=user_id,
             temperature=self.temperature,
             seed=self.seed,
             max_new_tokens=self.max_new_tokens,
@@ -66,6 +68,25 @@ class Asked(BaseModel):
 def outcome(reply: Reply) -> dict[str, Any]:
     """Return a reply for a run's figures."""
     return {"text": reply.text, "tokens": list(reply.tokens), "trace": reply.trace.summary()}
+
+
+def receipt_of(reply: Reply) -> str | None:
+    """Return a reply's receipt for a run, as JSON; None where the engine gave none."""
+    receipt = reply.trace.receipt
+    return json.dumps(receipt.summary()) if receipt else None
+
+
+def repeated(run: Run, reply: Reply) -> str:
+    """Return, in a sentence, how a repetition's reply stands to the run that it repeats."""
+    if reply.text != run.figures.get("text"):
+        return "Another answer came this time."
+    before, after = (json.loads(each) if each else None for each in (run.receipt, receipt_of(reply)))
+    if before is None or after is None:
+        return "The same answer came again."
+    if before == after:
+        return "The same answer came again, with an equal receipt: all its logits are the same, bit for bit."
+    apart = ", ".join(sorted(name for name in before if before[name] != after.get(name)))
+    return f"The same answer came again; the receipts differ in {apart}."
 
 
 def tensors(run: Run, engine: Engine, pictures: Pictures) -> bytes:

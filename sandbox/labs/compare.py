@@ -62,6 +62,11 @@ class Variant:
         )
 
     def _preprocess(self, checkpoint: Checkpoint) -> Callable[..., np.ndarray]:
+        if checkpoint.tiled:
+            raise BadOption(
+                "This model cuts a picture into tiles; resolution, fit and normalization are compared where it sees "
+                "one square. Leave them as the model's."
+            )
         processor, patch = checkpoint.processor.image_processor, checkpoint.patch_size
         if self.side is not None and self.side % patch:
             raise BadOption(f"The resolution must be a multiple of the patch, {patch} pixels; {self.side} was given.")

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
+from sandbox.errors import BadOption
 from sandbox.request import Request
 from sandbox.trace import Trace
 
@@ -68,10 +69,15 @@ def occlude(
 
     Raises:
         IndexError: There is no such picture.
+        BadOption: The model cuts pictures into tiles.
         BadInput: As `Engine.score`.
     """
     if trace.pixels is None or trace.patch_grid is None or not 0 <= image < len(trace.pixels):
         raise IndexError(image)
+    if any(tiles > 1 for tiles in trace.tiles):
+        raise BadOption(
+            "This model cuts a picture into tiles; the map is drawn where it sees one square. Choose another."
+        )
     rows, columns = trace.patch_grid
     patch = trace.pixels.shape[2] // rows
     block = math.ceil(max(rows, columns) / blocks)

@@ -61,6 +61,7 @@ SANDBOX_HANDLERS = {
     "delete_uploads": "own uploads only",
     "load_run": "refused",
     "delete_run": "refused",
+    "repeat_run": "refused",
     "work_table": "own uploads only",
     "stop_table": "nothing of anybody",
     "take_search_idea": "nothing of anybody",

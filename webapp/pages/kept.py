@@ -1,5 +1,6 @@
 """How kept runs read: on their own page, beside an answer, in the report and in the review."""
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
@@ -33,7 +34,7 @@ def parts(run: Run, *, for_review: bool = False) -> dict[str, Any]:
             for line in run.figures.get("differences", ())
             if isinstance(line, dict) and "stage" in line
         ],
-        "receipt": run.receipt,
+        "receipt": receipt(run.receipt),
         "attached": run.attempt_id is not None,
         "again": f"/sandbox/{'' if run.kind == 'ask' else run.kind}?run={run.id}",
         "tensors": f"/sandbox/tensors?run={run.id}" if run.kind in ("ask", "pipeline") else "",
@@ -64,6 +65,12 @@ def sides(settings: Mapping[str, Any]) -> list[dict[str, Any]]:
         for label, side in zip("AB", both, strict=True)
         if side is not None
     ]
+
+
+def receipt(kept: str | None) -> list[dict[str, str]]:
+    """Return a receipt's entries; none where a run has none."""
+    found = json.loads(kept) if kept else {}
+    return [{"name": name.replace("_", " "), "value": str(value)} for name, value in found.items()]
 
 
 def difference(kept: Mapping[str, Any]) -> dict[str, Any]:

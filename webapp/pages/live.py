@@ -10,6 +10,7 @@ from webapp.pages.frame import ACTS, attempt_in, candidate, in_words, log
 from webapp.pages.model import model_line
 from webapp.pages.trace import figures, render_trace
 from webapp.pages.view import render, view
+from webapp.runs import outcome, receipt_of
 from webapp.services import MODEL_WAIT_SECONDS, Services
 from webapp.words import SORRY, words
 
@@ -91,7 +92,7 @@ def answer(
     try:
         images = services.pictures.get_all(user_id, sources)
         engine = services.engine.get(timeout=MODEL_WAIT_SECONDS)
-        for event in engine.stream(prompt, images):
+        for event in engine.stream(prompt, images, user=user_id):
             text += event.text
             if event.reply is None:
                 yield [said(text, asked=prompt), *unchanged]
@@ -101,7 +102,8 @@ def answer(
                     attempt_id=attempt_id,
                     kind="ask",
                     settings={"prompt": prompt, "pictures": sources},
-                    figures={"text": event.reply.text, "trace": event.reply.trace.summary()},
+                    figures=outcome(event.reply),
+                    receipt=receipt_of(event.reply),
                 )
                 told = said(event.reply.text, asked=prompt, note=figures(event.reply), run_id=run.id)
                 yield [told, render_trace(event.reply), gr.update(visible=True), *idle()]

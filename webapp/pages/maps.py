@@ -57,14 +57,19 @@ def render_attention(weights: np.ndarray, trace: Trace) -> str:
 
 
 def image_spans(trace: Trace) -> list[tuple[int, int, int]]:
-    """Return picture, first column among all image tokens, and number of tokens, where there is one for each patch."""
-    spans, start = [], 0
+    """Return square, first column among all image tokens, and number of tokens, where there is one for each patch.
+
+    Of a picture that is cut into tiles it is the overview, whose tokens come first.
+    """
+    spans, start, square = [], 0, 0
     patches = trace.patch_grid[0] * trace.patch_grid[1] if trace.patch_grid else 0
     for segment in trace.tokens:
-        if segment.kind == "image":
-            if segment.count == patches and segment.image is not None:
-                spans.append((segment.image, start, segment.count))
+        if segment.kind == "image" and segment.image is not None:
+            tiles = trace.tiles[segment.image] if trace.tiles else 1
+            if segment.count == patches or (tiles > 1 and segment.count > patches):
+                spans.append((square, start, patches))
             start += segment.count
+            square += tiles
     return spans
 
 

@@ -1,6 +1,7 @@
 """The pipeline opened: every stage of an answer, where its tokens look, and what it hangs on."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import gradio as gr
@@ -13,7 +14,7 @@ from webapp.pages.maps import attention_weights, render_attention, render_occlus
 from webapp.pages.sandbox import controls
 from webapp.pages.trace import figures, render_pipeline
 from webapp.pages.view import render, view
-from webapp.runs import Asked, outcome
+from webapp.runs import Asked, outcome, receipt_of
 from webapp.services import MODEL_WAIT_SECONDS, Services
 from webapp.store import Run
 
@@ -80,7 +81,11 @@ def build(page: gr.Blocks, services: Services) -> None:
         asked = question.request(services.pictures, user_id, keep=True)
         done = engine.answer_many([asked])[0]
         run = services.keep_run(
-            user_id=user_id, kind=PATH, settings=question.repeatable(done).settings(), figures=outcome(done)
+            user_id=user_id,
+            kind=PATH,
+            settings=question.repeatable(done).settings(),
+            figures=outcome(done),
+            receipt=receipt_of(done),
         )
         told = said(done.text, asked=question.prompt, note=figures(done), run_id=run.id, tensors=True)
         shown = [told, gr.update(visible=True), render_pipeline(done.trace)]
@@ -94,7 +99,7 @@ def build(page: gr.Blocks, services: Services) -> None:
         engine = services.engine.get(timeout=MODEL_WAIT_SECONDS)
         asked = Asked.of(run.settings).request(services.pictures, run.user_id)
         # one token is enough to learn what the vision tower saw
-        trace = engine.answer(asked.prompt, asked.images, max_new_tokens=1, feature_layer=asked.feature_layer).trace
+        trace = engine.answer_many([replace(asked, max_new_tokens=1)])[0].trace
         answer = str(run.figures["text"])
         found: OcclusionMap | None = None
         for found in occlude(engine, asked, trace, run.figures["tokens"], blocks=4 if along == 4 else 8):
@@ -150,6 +155,7 @@ def keep_map(services: Services, run: Run, found: OcclusionMap) -> None:
             "blocks_that_change_the_answer": int(found.changes.sum()),
             "occlusion": found.drops.tolist(),
         },
+        receipt=run.receipt,
     )
 
 
