@@ -18,6 +18,7 @@ from sandbox.errors import EngineFailed
 from sandbox.hub import count_hub_weights, fetch, is_hub_id
 from sandbox.memory import count_weights, ensure_fits, estimate, size_words
 from sandbox.processor import load_processor
+from sandbox.settings import SandboxSettings
 from sandbox.tiles import TILED, Layout, layouts
 
 FAMILIES = ("llava", "vipllava", "llava_next", "llava_onevision")
@@ -139,7 +140,9 @@ def to_array(tensor: torch.Tensor) -> np.ndarray:
     return array
 
 
-def load_checkpoint(name: str, placement: Placement, progress: Callable[[str], None], quantize: str = "") -> Checkpoint:
+def load_checkpoint(
+    name: str, placement: Placement, progress: Callable[[str], None], settings: SandboxSettings
+) -> Checkpoint:
     """Load a checkpoint from a folder or the Hugging Face Hub.
 
     Weights are read from safetensors only, and no code of a checkpoint is ever run. What can't run here is refused
@@ -149,7 +152,7 @@ def load_checkpoint(name: str, placement: Placement, progress: Callable[[str], N
         name: A folder, or a hub id.
         placement: Where to put it.
         progress: Told what is being done, for people.
-        quantize: `4bit` to hold the language model's weights in four bits each, on CUDA; else nothing.
+        settings: How many bits a weight gets, and the size of the KV cache that must have room beside the weights.
 
     Raises:
         EngineFailed: There is nothing of that name, it is of no family that runs here, it can't be read, or it doesn't
@@ -158,7 +161,7 @@ def load_checkpoint(name: str, placement: Placement, progress: Callable[[str], N
     folder = Path(name).expanduser()
     if not folder.is_dir() and not is_hub_id(name):
         raise EngineFailed(f"There is no model at {name}. Set SANDBOX_MODEL to a folder or a hub id.")
-    quantization = quantized(placement, quantize) if quantize else None
+    quantization = quantized(placement, settings.sandbox_quantize) if settings.sandbox_quantize else None
     label = folder.name if folder.is_dir() else name
     logging.disable_progress_bar()
     try:
@@ -167,11 +170,11 @@ def load_checkpoint(name: str, placement: Placement, progress: Callable[[str], N
         refuse_others(name, config)
         if not folder.is_dir():
             if weights := count_hub_weights(name):
-                ensure_fits(label, estimate(weights, config, placement, quantize), placement, quantize)
+                ensure_fits(label, estimate(weights, config, placement, settings), placement, settings)
             progress(f"Looking for {label} on the Hugging Face Hub")
             folder = fetch(name, progress)
-        need = estimate(count_weights(folder), config, placement, quantize)
-        ensure_fits(label, need, placement, quantize)
+        need = estimate(count_weights(folder), config, placement, settings)
+        ensure_fits(label, need, placement, settings)
         processor = load_processor(str(folder), config)
         progress(f"Reading the weights of {label}, {size_words(need.weights)} in memory")
         model = AutoModelForImageTextToText.from_pretrained(

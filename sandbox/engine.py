@@ -372,7 +372,7 @@ class Engine:
 
 def open_engine(name: str, device: str, settings: SandboxSettings, progress: Callable[[str], None]) -> Engine:
     """Load a checkpoint and answer once, so that the first person doesn't pay for what is set up lazily."""
-    engine = Engine(load_checkpoint(name, choose_placement(device), progress, settings.sandbox_quantize), settings)
+    engine = Engine(load_checkpoint(name, choose_placement(device), progress, settings), settings)
     progress(f"Warming up {engine.checkpoint.name}")
     picture = [Image.new("RGB", (1, 1))][: settings.max_images]
     engine.answer("?", picture, max_new_tokens=min(2, settings.max_new_tokens))

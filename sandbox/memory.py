@@ -12,9 +12,8 @@ import torch
 
 from sandbox.device import Placement
 from sandbox.errors import EngineFailed
+from sandbox.settings import SandboxSettings
 
-CACHED_TOKENS = 4096
-"""Tokens of one prompt and answer for which the KV cache must have room, if the model holds so many."""
 BESIDE = 0.1
 """Share of the weights' bytes that the computation takes beside them: activations, buffers, the kernels' workspace."""
 QUANTIZED_BYTES = 0.5 + 4 / 64
@@ -62,26 +61,27 @@ def _count_in(file: Path) -> int:
     return sum(prod(entry["shape"]) for name, entry in header.items() if name != "__metadata__")
 
 
-def estimate(weights: int, config: Any, placement: Placement, quantize: str = "") -> Need:
-    """Estimate what a model takes once it is loaded.
+def estimate(weights: int, config: Any, placement: Placement, settings: SandboxSettings) -> Need:
+    """Estimate what a model takes once it is loaded and its longest answers are under way.
 
     Args:
         weights: Number of its weights.
         config: Its settings.
         placement: Where it goes, and in which number format.
-        quantize: `4bit`, or nothing. The vision tower, the projector, the embeddings and the head stay as they are.
+        settings: How many bits a weight gets, and the limits of the KV cache. With four bits, the vision tower, the
+            projector, the embeddings and the head stay as they are.
     """
     text, size = config.text_config, placement.dtype.itemsize
     heads = getattr(text, "num_key_value_heads", None) or text.num_attention_heads
     head = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
-    tokens = min(CACHED_TOKENS, text.max_position_embeddings)
-    if quantize:
+    positions = min(settings.sandbox_kv_tokens, settings.sandbox_slots * text.max_position_embeddings)
+    if settings.sandbox_quantize:
         vision = config.vision_config
         whole = min(weights, 2 * text.vocab_size * text.hidden_size + _layers_weights(vision))
         held = int(whole * size + (weights - whole) * QUANTIZED_BYTES)
     else:
         held = weights * size
-    return Need(held, 2 * text.num_hidden_layers * heads * head * tokens * size, int(held * BESIDE))
+    return Need(held, 2 * text.num_hidden_layers * heads * head * positions * size, int(held * BESIDE))
 
 
 def _layers_weights(vision: Any) -> int:
@@ -89,7 +89,7 @@ def _layers_weights(vision: Any) -> int:
     return int(vision.num_hidden_layers * per_layer)
 
 
-def ensure_fits(label: str, need: Need, placement: Placement, quantize: str = "") -> None:
+def ensure_fits(label: str, need: Need, placement: Placement, settings: SandboxSettings) -> None:
     """Check that a model fits; where free memory can't be known, it is let through.
 
     On a GPU the weights pass through the machine's memory first, so they must fit there too.
@@ -100,26 +100,27 @@ def ensure_fits(label: str, need: Need, placement: Placement, quantize: str = ""
     host = free_memory()
     if placement.device.startswith("cuda"):
         free, _ = torch.cuda.mem_get_info(placement.device)
-        _ensure(label, need, free, f"GPU memory on {placement.device}", placement, quantize)
-        if quantize:
+        _ensure(label, need, free, f"GPU memory on {placement.device}", placement, settings)
+        if settings.sandbox_quantize:
             return
         need = Need(need.weights, 0, 0)
     if host is not None:
-        _ensure(label, need, host, "memory", placement, quantize)
+        _ensure(label, need, host, "memory", placement, settings)
 
 
-def _ensure(label: str, need: Need, free: int, kind: str, placement: Placement, quantize: str) -> None:
+def _ensure(label: str, need: Need, free: int, kind: str, placement: Placement, settings: SandboxSettings) -> None:
     if need.total <= free:
         return
+    quantize = settings.sandbox_quantize
     form = "4 bits" if quantize else placement.dtype_name
     parts = f"{size_words(need.weights)} of weights in {form}"
     if need.cache:
         parts += f", {size_words(need.cache)} for the KV cache and {size_words(need.beside)} to compute in"
     quantizable = placement.device.startswith("cuda") and not quantize
-    advice = ", free some memory, or set SANDBOX_QUANTIZE=4bit" if quantizable else " or free some memory"
+    advice = ", SANDBOX_QUANTIZE=4bit" if quantizable else ""
     raise EngineFailed(
         f"{label} needs about {size_words(need.total)} of {kind} ({parts}); {size_words(free)} are free. "
-        f"Nothing was loaded. Choose a smaller model{advice}."
+        f"Nothing was loaded. Choose a smaller model{advice} or a smaller SANDBOX_KV_TOKENS, or free some memory."
     )
 
 

@@ -17,9 +17,9 @@ from sandbox.admission import Cost
 from sandbox.cache import CacheUse
 from sandbox.caches import Caches, Features, Pixels
 from sandbox.checkpoint import Checkpoint
-from sandbox.errors import BadInput, BadOption, StageFailed
+from sandbox.errors import BadInput, StageFailed
 from sandbox.images import content_key, upright_size
-from sandbox.request import Request
+from sandbox.request import Request, answer_limit, check_prompt
 from sandbox.scheduler import Scheduler
 from sandbox.settings import SandboxSettings
 from sandbox.stages import encode, generate, merge, preprocess, project, prompt, reduce, select
@@ -29,8 +29,6 @@ from sandbox.trace import STAGES, ArraySummary, Segment, StageOutput, StageRecor
 
 T = TypeVar("T")
 
-ANSWER_LENGTH = 128
-"""Longest answer in tokens where neither the request nor the checkpoint says."""
 MODEL_STAGES = frozenset({"encode", "project"})
 """Stages that run in the model's thread; `generate` does too, a step at a time."""
 CACHED_STAGES = frozenset(STAGES[: STAGES.index("prompt")])
@@ -105,8 +103,8 @@ class Pipeline:
             BadInput: It can't be answered, as far as can be known from that.
         """
         checkpoint = self._checkpoint
-        limit = self._answer_limit(request)
-        prompt.check_prompt(request.prompt, len(request.images), self._settings)
+        limit = answer_limit(request, self._checkpoint.answer_length, self._settings)
+        check_prompt(request.prompt, len(request.images), self._settings)
         tokens = len(checkpoint.tokenizer(request.prompt.encode("utf-8", "replace").decode())["input_ids"])
         if not request.images or "open" in request.replace:
             return Cost(min(tokens + limit, self._scheduler.context), len(request.images))
@@ -121,7 +119,7 @@ class Pipeline:
     def prepare(self, request: Request, started: float) -> Run:
         """Run every stage before `generate`; BadInput if a stage refuses what it gets."""
         run = Run(request, started)
-        limit = self._answer_limit(request)
+        limit = answer_limit(request, self._checkpoint.answer_length, self._settings)
         prefix = b""
         if not request.images:
             features = self._see_nothing(run)
@@ -342,14 +340,6 @@ class Pipeline:
             output, seconds = timed(own, *inputs)
         run.record(name, seconds, inputs[0], output)
         return output
-
-    def _answer_limit(self, request: Request) -> int:
-        most = self._settings.max_new_tokens
-        if request.max_new_tokens is None:
-            return min(most, self._checkpoint.answer_length or ANSWER_LENGTH)
-        if request.max_new_tokens > most:
-            raise BadOption(f"An answer may have at most {most} tokens; {request.max_new_tokens} were asked for.")
-        return request.max_new_tokens
 
 
 def _packing(layout: Layout, rows: int) -> str:

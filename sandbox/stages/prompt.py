@@ -9,7 +9,6 @@ import numpy as np
 from sandbox.checkpoint import Checkpoint
 from sandbox.errors import PromptTooLong, StageFailed
 from sandbox.request import PLACEHOLDER
-from sandbox.request import check_prompt as check_prompt
 
 
 def prompt(text: str, counts: list[int], checkpoint: Checkpoint) -> np.ndarray:

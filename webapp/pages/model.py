@@ -16,29 +16,29 @@ LISTED = "What the host allows. Everybody in the sandbox gets it; the model that
 ANY = "A folder or a hub id. Everybody in the sandbox gets it; the model that is there answers until it is ready."
 
 
-def model_line(page: gr.Blocks, services: Services) -> None:
-    """Lay out the line; it looks again by itself, often while a model is loaded."""
+def model_line(page: gr.Blocks, services: Services) -> tuple[gr.HTML, gr.Timer]:
+    """Lay out the line; it looks again by itself, often while a model is loaded. Return what a change has to set."""
     state = view()
     timer = gr.Timer(LOOK_AGAIN_SECONDS, active=False)
 
     @in_words
     def look(request: gr.Request) -> list[Any]:
         candidate(request)
-        waits = services.engine.busy or services.engine.state == "idle"
-        return [render_state(services), gr.Timer(LOOK_AGAIN_SECONDS if waits else REST_SECONDS, active=True)]
+        return line(services)
 
     page.load(look, None, [state, timer], queue=False)
     timer.tick(look, None, [state, timer], queue=False)
+    return state, timer
 
 
 def model_choice(page: gr.Blocks, services: Services) -> None:
-    """Lay out the choice of another model; only interviewers see it, and only they may load one."""
+    """Lay out the line and the choice of another model; only interviewers see that, and only they may load one."""
+    outputs = model_line(page, services)
     personal = services.settings.personal
     with gr.Accordion("Load another model", open=False, visible=False, elem_classes=["card"]) as choice:
         name = gr.Dropdown([], label="Model", info=ANY if personal else LISTED, allow_custom_value=True)
         with gr.Row(elem_classes=["actions"]):
             button = gr.Button("Load it")
-        told = view()
 
     @in_words
     def show_choice(request: gr.Request) -> list[Any]:
@@ -50,13 +50,19 @@ def model_choice(page: gr.Blocks, services: Services) -> None:
         return [gr.update(visible=True), gr.update(choices=choices, value=choices[0][1])]
 
     @in_words
-    def load_model(chosen: str | None, request: gr.Request) -> str:
+    def load_model(chosen: str | None, request: gr.Request) -> list[Any]:
         interviewer(request)
         services.choose_model(chosen or "")
-        return render("engine", tone="dim", sentence="It is being loaded; the line above says how far it is.")
+        return line(services)
 
     page.load(show_choice, None, [choice, name], queue=False)
-    button.click(load_model, name, told)
+    button.click(load_model, name, outputs)
+
+
+def line(services: Services) -> list[Any]:
+    """Return the line, and when to look again."""
+    waits = services.engine.busy or services.engine.state == "idle"
+    return [render_state(services), gr.Timer(LOOK_AGAIN_SECONDS if waits else REST_SECONDS, active=True)]
 
 
 def render_state(services: Services) -> str:

@@ -16,7 +16,7 @@ from random_llava import save_random_family
 
 from sandbox import BadOption, EngineFailed, EngineLoader, SandboxSettings, load_engine
 from sandbox.device import Placement
-from sandbox.memory import CACHED_TOKENS, count_weights, ensure_fits, estimate, free_memory
+from sandbox.memory import count_weights, ensure_fits, estimate, free_memory
 from sandbox.settings import TINY_LLAVA
 
 MROPE = {"model_type": "qwen2_vl", "rope_scaling": {"type": "mrope", "mrope_section": [16, 24, 24]}}
@@ -51,10 +51,11 @@ def test_the_estimate_of_llava_15_7b_is_known():
 
     text = LlamaConfig(max_position_embeddings=4096)
     config = LlavaConfig(text_config=text, vision_config=CLIPVisionConfig(num_hidden_layers=24))
-    need = estimate(7_063_427_072, config, Placement("cuda:0", torch.float16, "sdpa", ""))
+    half = Placement("cuda:0", torch.float16, "sdpa", "")
+    need = estimate(7_063_427_072, config, half, settings_for("", sandbox_kv_tokens=16_384))
     assert need.weights == 2 * 7_063_427_072
-    assert need.cache == CACHED_TOKENS * 2**19  # half a MiB a token
-    quarter = estimate(7_063_427_072, config, Placement("cuda:0", torch.float16, "sdpa", ""), "4bit")
+    assert need.cache == 16_384 * 2**19  # half a MiB a token
+    quarter = estimate(7_063_427_072, config, half, settings_for("", sandbox_quantize="4bit"))
     assert 0.27 < quarter.weights / need.weights < 0.36
 
 
@@ -83,7 +84,8 @@ def test_free_memory_is_what_the_container_leaves(tmp_path):
 
 def test_where_free_memory_isnt_known_a_model_is_let_through(tmp_path, engine, monkeypatch):
     monkeypatch.setattr("sandbox.memory.free_memory", lambda: free_memory(tmp_path / "nothing"))
-    ensure_fits("it", estimate(10**13, engine.checkpoint.model.config, CPU), CPU)
+    settings = settings_for("")
+    ensure_fits("it", estimate(10**13, engine.checkpoint.model.config, CPU, settings), CPU, settings)
 
 
 def test_four_bits_need_cuda(random_llava):

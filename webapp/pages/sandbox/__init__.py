@@ -5,7 +5,7 @@ from types import ModuleType
 import gradio as gr
 
 from webapp.pages.frame import candidate_bar
-from webapp.pages.model import model_choice, model_line
+from webapp.pages.model import model_choice
 from webapp.pages.sandbox import ask, compare, pipeline, prompting, run, runs, search, video
 from webapp.pages.view import render, view
 from webapp.services import Services
@@ -39,6 +39,5 @@ def lay_out(page: gr.Blocks, module: ModuleType, services: Services) -> None:
     tabs = [{"name": tab.NAME, "href": f"{MOUNT}/{tab.PATH}", "here": tab is module} for tab in TABS]
     view(render("sandbox_tabs", tabs=tabs))
     with gr.Column(elem_classes=["page", "sandbox"]):
-        model_line(page, services)
         model_choice(page, services)
         module.build(page, services)
