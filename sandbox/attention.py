@@ -29,6 +29,7 @@ def attention(
     tokens: Sequence[int],
     columns: np.ndarray,
     layers: Sequence[int] | None = None,
+    last: bool = False,
 ) -> np.ndarray:
     """Return the attention weights of each answer token, softmax(q k / sqrt(d)) of the step that chose it.
 
@@ -38,6 +39,7 @@ def attention(
         tokens: The answer's T >= 1 tokens.
         columns: int (C,), which prompt positions to return.
         layers: Which layers, from 0 or from the end; None is all.
+        last: Only the last of the tokens, T = 1.
 
     Returns:
         float32 (layers, heads, T, C). Row t belongs to the position whose output chose token t: the prompt's last for
@@ -48,10 +50,11 @@ def attention(
     """
     language, config = checkpoint.model.model.language_model, checkpoint.model.config.text_config
     chosen = _layers(layers, config.num_hidden_layers)
-    shape = (len(chosen), config.num_attention_heads, len(tokens), len(columns))
+    count = 1 if last else len(tokens)
+    shape = (len(chosen), config.num_attention_heads, count, len(columns))
     if (size := 4 * int(np.prod(shape))) > MAX_BYTES:
         raise BadOption(
-            f"Attention of {len(chosen)} layers over {len(tokens)} x {len(columns)} tokens takes {size / 2**20:.0f} MB;"
+            f"Attention of {len(chosen)} layers over {count} x {len(columns)} tokens takes {size / 2**20:.0f} MB;"
             f" at most {MAX_BYTES / 2**20:.0f} MB are given. Choose fewer layers, or a shorter answer."
         )
     weights = np.zeros(shape, np.float32)
@@ -59,7 +62,7 @@ def attention(
 
     def keep(row: int) -> Any:
         def hook(module: Any, inputs: Any, output: tuple[torch.Tensor, torch.Tensor]) -> None:
-            weights[row] = output[1][0].index_select(-1, kept).float().cpu().numpy()
+            weights[row] = output[1][0, :, -count:].index_select(-1, kept).float().cpu().numpy()
 
         return hook
 

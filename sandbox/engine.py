@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
 from queue import SimpleQueue
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import numpy as np
 import torch
@@ -23,6 +23,7 @@ from PIL import Image
 
 from sandbox.admission import Admission
 from sandbox.attention import attention
+from sandbox.batches import Batch, BatchReport, Strategy, plan
 from sandbox.cache import CacheReport, together
 from sandbox.caches import Caches
 from sandbox.checkpoint import Checkpoint, load_checkpoint
@@ -184,6 +185,56 @@ class Engine:
             if asked.ticket:
                 self._scheduler.withdraw(asked.ticket)
 
+    def run_static(self, requests: Sequence[Request], strategy: Strategy = "padded", *, size: int = 8) -> BatchReport:
+        """Answer several requests in one of the ways that the batching lab compares; other users' answers go on.
+
+        Args:
+            requests: What is asked; functions in the place of `generate` are passed over.
+            strategy: `sequential`, `padded` or `sorted` batches of fixed membership, or `slots`.
+            size: Most requests of a batch.
+
+        Raises:
+            BadOption: There is no such strategy, or a batch would have no rows.
+            BadInput: As `answer_many`.
+        """
+        if strategy not in get_args(Strategy) or size < 1:
+            raise BadOption(f"Batches of at least 1 are {', '.join(get_args(Strategy))}; {strategy}, {size} was given.")
+        started = time.perf_counter()
+        if strategy == "slots":
+            replies = self.answer_many(requests)
+            return BatchReport(strategy, replies, time.perf_counter() - started, [])
+        asked, leaves = [], []
+        try:
+            for request in requests:
+                leaves.append(self._admission.enter(request.user, self._pipeline.cost(request)))
+                run = self._pipeline.prepare(replace(request, on_token=None), time.perf_counter())
+                asked.append(_Asked(run, None, generate.Spelling(self.checkpoint), None))
+            answers = [each.run.answer for each in asked]
+            lengths = [len(answer.embeddings) for answer in answers]
+            batches = []
+            for rows in plan(lengths, [answer.limit for answer in answers], strategy, size):
+                began = time.perf_counter()
+                chosen = [answers[index] for index in rows]
+                self._scheduler.run_batch(generate.steps(chosen, self.checkpoint))
+                seconds = time.perf_counter() - began
+                width, steps = max(lengths[index] for index in rows), max(len(answer.tokens) for answer in chosen) - 1
+                note = f"batch of {len(rows)}, padded to {width} tokens"
+                for index in rows:
+                    asked[index].run.record(
+                        "generate", seconds, answers[index].embeddings, answers[index].tokens, note=note
+                    )
+                real, new = sum(lengths[index] for index in rows), sum(len(answer.tokens) for answer in chosen)
+                batches.append(Batch(tuple(rows), width, real, steps, new, seconds))
+        finally:
+            for leave in leaves:
+                leave()
+        seconds = time.perf_counter() - started
+        replies = [self._reply(each) for each in asked]
+        for batch in batches:
+            for index in batch.rows:
+                replies[index] = replace(replies[index], trace=replace(replies[index].trace, batch=len(batch.rows)))
+        return BatchReport(strategy, replies, seconds, batches)
+
     def compute(self, function: Callable[..., T], *inputs: Any) -> T:
         """Run a function in the model's thread, between two steps of the answers, and return what it gives."""
         return self._scheduler.call(function, *inputs)
@@ -203,6 +254,7 @@ class Engine:
         *,
         layers: Sequence[int] | None = None,
         images_only: bool = True,
+        token: int | None = None,
     ) -> np.ndarray:
         """Return how much each answer token looked at the prompt, computed again for a finished answer.
 
@@ -214,10 +266,11 @@ class Engine:
             layers: Layers of the language model, from 0 or from the end; None is all.
             images_only: Only the image tokens, in the prompt's order (the trace's segments say whose each is); else all
                 tokens of the prompt.
+            token: Which token of the answer, counted from 0; None is all.
 
         Returns:
-            float32 (layers, heads, answer tokens, prompt tokens or image tokens). Row t is of the step that chose
-            token t.
+            float32 (layers, heads, answer tokens, prompt tokens or image tokens); of one answer token, without that
+            axis. Row t is of the step that chose token t.
 
         Raises:
             BadOption: There is no such layer, no answer, or no picture; or too much is asked for at once.
@@ -225,6 +278,8 @@ class Engine:
         """
         if not reply.tokens:
             raise BadOption("This answer has no tokens, so none looked at anything. Ask something else.")
+        if token is not None and not 0 <= token < len(reply.tokens):
+            raise BadOption(f"This answer has tokens 0 to {len(reply.tokens) - 1}; {token} was given.")
         kinds = np.concatenate([np.full(part.count, part.kind == "image") for part in reply.trace.tokens])
         columns = np.flatnonzero(kinds) if images_only else np.arange(len(kinds))
         if not len(columns):
@@ -232,7 +287,11 @@ class Engine:
         embeddings = reply.trace.arrays.get("merge")
         if embeddings is None:
             embeddings = self._embeddings(request)
-        return self._scheduler.call(attention, self.checkpoint, embeddings, reply.tokens, columns, layers)
+        tokens = reply.tokens if token is None else reply.tokens[: token + 1]
+        weights = self._scheduler.call(
+            attention, self.checkpoint, embeddings, tokens, columns, layers, token is not None
+        )
+        return weights if token is None else weights[:, :, 0]
 
     def score(self, requests: Sequence[Request], tokens: Sequence[int]) -> list[Score]:
         """Return how likely one answer is after each of several prompts, in one batch, without generating.

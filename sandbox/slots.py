@@ -38,6 +38,19 @@ def padded_length(tokens: int) -> int:
     return -(-tokens // step) * step
 
 
+def table_bytes(config: Any, positions: int, bytes_per_number: int) -> int:
+    """Return the bytes of keys and values of so many positions, slots times length.
+
+    Args:
+        config: The language model's settings.
+        positions: Of all slots together.
+        bytes_per_number: 4 in float32, 2 in half precision.
+    """
+    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+    width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    return int(2 * config.num_hidden_layers * heads * width * bytes_per_number * positions)
+
+
 class _Reading:
     """What transformers' layers take for a KV cache while they read a part of a prompt after what was read before."""
 

@@ -66,3 +66,12 @@ def test_more_than_fits_is_refused(engine, asked, monkeypatch):
     monkeypatch.setattr("sandbox.attention.MAX_BYTES", 1000)
     with pytest.raises(BadOption, match="Choose fewer layers"):
         engine.attention(asked, engine.answer_many([asked])[0])
+
+
+def test_one_token_of_the_answer_can_be_chosen(engine, asked):
+    reply = engine.answer_many([asked])[0]
+    np.testing.assert_allclose(
+        engine.attention(asked, reply, token=2), engine.attention(asked, reply)[:, :, 2], atol=1e-6
+    )
+    with pytest.raises(BadOption, match="tokens 0 to 5; 6 was given"):
+        engine.attention(asked, reply, token=6)
