@@ -27,6 +27,7 @@ from sandbox.batches import Batch, BatchReport, Strategy, plan
 from sandbox.cache import CacheReport, together
 from sandbox.caches import Caches
 from sandbox.checkpoint import Checkpoint, load_checkpoint
+from sandbox.compiling import Compiler
 from sandbox.device import choose_placement, choose_threads
 from sandbox.errors import BadOption
 from sandbox.identity import fingerprint
@@ -82,9 +83,12 @@ class Engine:
             checkpoint,
             slots=settings.sandbox_slots,
             positions=settings.sandbox_kv_tokens,
-            threads=choose_threads(checkpoint.parameters),
+            threads=settings.sandbox_threads or choose_threads(checkpoint.parameters),
             prefixes=self._caches.prefixes,
         )
+        self._compiler = Compiler(self._scheduler) if settings.sandbox_compile else None
+        if self._compiler:
+            self._scheduler.on_table = self._compiler.begin
         self._pipeline = Pipeline(checkpoint, settings, self._scheduler, self._caches)
 
     @property
@@ -102,6 +106,11 @@ class Engine:
     def _slowed(self) -> str:
         alone = self._scheduler.alone
         return ". Answers are given one at a time: on this machine company changes their numbers" if alone else ""
+
+    @property
+    def compiling(self) -> str:
+        """Whether the step is compiled, in words: what is being done, how long it took, or why it isn't."""
+        return self._compiler.state if self._compiler else "not compiled: SANDBOX_COMPILE is off"
 
     @property
     def load(self) -> tuple[int, int]:
@@ -434,7 +443,10 @@ def open_engine(name: str, device: str, settings: SandboxSettings, progress: Cal
     engine = Engine(load_checkpoint(name, choose_placement(device), progress, settings), settings)
     progress(f"Warming up {engine.checkpoint.name}")
     picture = [Image.new("RGB", (1, 1))][: settings.max_images]
-    engine.answer("?", picture, max_new_tokens=min(2, settings.max_new_tokens))
+    events = engine.stream("?", picture)  # of the usual length, so that the usual slots are made and tested
+    for _ in events:
+        break
+    del events  # stops the answer
     progress(f"Ready: {engine.description}")
     return engine
 

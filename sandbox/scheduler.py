@@ -97,6 +97,8 @@ class Scheduler:
         self._slots = slots
         self._positions = positions
         self._prefixes = prefixes
+        self.on_table: Callable[[SlotTable], None] | None = None
+        """Told of every new table, in the model's thread; must return at once."""
         self._calls: Turns[Callable[[], None]] = Turns()
         self._joining: dict[int, Turns[Ticket]] = {}
         self._batches: list[tuple[Iterator[None], Future[None]]] = []
@@ -330,16 +332,18 @@ class Scheduler:
     def _table(self, length: int, like: KeyValues) -> _Table:
         if length not in self._tables:
             table = SlotTable(self.checkpoint, self.rows(length), length, like)
-            self._use(table, compiled=False)
+            self._use(table)
         return self._tables[length]
 
-    def _use(self, table: SlotTable, *, compiled: bool) -> None:
-        """Put a table into use after its self-test; one that fails is used one answer at a time."""
+    def _use(self, table: SlotTable) -> None:
+        """Put a plain table into use after its self-test; one that fails is used one answer at a time."""
         repeatable = repeats(table)
         if not repeatable:
             log.warning("Slots of length %d give different numbers in company; answers take turns", table.length)
         places = table.slots if repeatable else 1
-        self._tables[table.length] = _Table(table, compiled, repeatable or places == 1, [None] * places)
+        self._tables[table.length] = _Table(table, False, repeatable or places == 1, [None] * places)
+        if self.on_table and repeatable:
+            self.on_table(table)
 
     def _swap(self, length: int) -> None:
         """Take a compiled table into use once the plain one is empty, unless its numbers don't repeat."""

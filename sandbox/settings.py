@@ -74,6 +74,16 @@ class SandboxSettings(BaseSettings):
         description="Most positions of the KV cache of one length of answers, all slots together; long ones get fewer "
         "slots. A position of a 7B model takes half a MiB in half precision.",
     )
+    sandbox_compile: bool = Field(
+        default=True,
+        description="Compile the step of the answers in the background at start, where there is a C++ compiler (CUDA: "
+        "Triton). Faster after about a minute, or seconds once it was done before.",
+    )
+    sandbox_threads: int = Field(
+        default=0,
+        ge=0,
+        description="Threads that compute on a CPU. `0`: one for a small model, else as many as the process may use.",
+    )
     sandbox_tokens: int = Field(
         default=65_536,
         ge=256,

@@ -143,6 +143,10 @@ class SlotTable:
         self._columns = torch.arange(length, device=device)
         self.compute = self.forward
 
+    def twin(self) -> SlotTable:
+        """Return an empty table of the same shape."""
+        return SlotTable(self.checkpoint, self.slots, self.length, list(zip(self.keys, self.values, strict=True)))
+
     def update(
         self, keys: torch.Tensor, values: torch.Tensor, layer: int, *rest: Any, **options: Any
     ) -> tuple[torch.Tensor, torch.Tensor]:

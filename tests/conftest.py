@@ -15,6 +15,8 @@ import pytest
 
 START_SECONDS = 120
 
+os.environ.setdefault("SANDBOX_COMPILE", "false")  # a minute of computing that only its own test is about
+
 
 def free_port() -> int:
     """Return a port that nothing listens on."""
@@ -61,6 +63,7 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
         log = data_dir / f"server-{len(servers)}.log"
         environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith(("SANDBOX_", "GRADIO_"))},
+            "SANDBOX_COMPILE": "false",
             "DATA_DIR": str(data_dir),
             "SERVE_PORT": str(port),
             "GRADIO_TEMP_DIR": str(tmp_path_factory.mktemp("uploads")),

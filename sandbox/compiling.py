@@ -1,0 +1,106 @@
+"""Compiles the step of a table of slots, where that is possible and pays.
+
+A compiled step computes the same in another order: within one process all answers of a table are stepped either by the
+plain or by the compiled one, and receipts name which.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from pathlib import Path
+
+import torch
+from platformdirs import user_cache_path
+
+from sandbox.scheduler import Scheduler
+from sandbox.slots import SlotTable
+
+log = logging.getLogger(__name__)
+
+
+class Compiler:
+    """Compiles tables in the background, one after the other, and hands them to the scheduler."""
+
+    def __init__(self, scheduler: Scheduler, folder: Path | None = None) -> None:
+        """Take the scheduler, and where compiled code is kept; None is the user's cache folder."""
+        self._scheduler = scheduler
+        self._folder = folder or user_cache_path("vivalab") / "compiled"
+        self._started: set[int] = set()
+        self._lock = threading.Lock()
+        self._state = ""
+
+    @property
+    def state(self) -> str:
+        """What it is doing or has done, in words; empty before anything."""
+        return self._state
+
+    def begin(self, table: SlotTable) -> None:
+        """Compile a table like this one beside the work, unless that has begun; for CUDA between two steps."""
+        with self._lock:
+            if table.length in self._started:
+                return
+            self._started.add(table.length)
+        if reason := unavailable(table.positions.device.type):
+            self._state = f"not compiled: {reason}"
+            return
+        threading.Thread(target=self._compile, args=(table,), name="compiler", daemon=True).start()
+
+    def _compile(self, like: SlotTable) -> None:
+        with _one_at_a_time:
+            self._state = f"compiling the step of {like.slots} slots of {like.length}"
+            started = time.perf_counter()
+            try:
+                table = like.twin()
+                if like.positions.device.type == "cuda":  # CUDA graphs belong to the thread that made them
+                    self._scheduler.call(compile_step, table, self._folder)
+                else:
+                    torch.set_num_threads(self._scheduler.threads)  # stands in the code that is made
+                    compile_step(table, self._folder)
+            except Exception as error:  # whatever the compiler raises, the plain step goes on
+                log.warning("The step can't be compiled; the plain one goes on", exc_info=True)
+                self._state = f"not compiled: {type(error).__name__}"
+                return
+            self._state = f"compiled in {time.perf_counter() - started:.0f} s"
+            log.info("Slots of length %d: %s", like.length, self._state)
+            self._scheduler.adopt(table)
+
+
+_one_at_a_time = threading.Lock()
+
+
+def unavailable(device: str) -> str:
+    """Return why nothing can be compiled here; empty if it can be."""
+    if device == "cuda":
+        return "" if torch.utils._triton.has_triton() else "Triton is missing"
+    if device != "cpu":
+        return f"there is no compiler for {device}"
+    from torch._inductor.cpp_builder import get_cpp_compiler
+    from torch._inductor.exc import InvalidCxxCompiler
+
+    try:
+        get_cpp_compiler()
+    except (InvalidCxxCompiler, OSError):
+        return "there is no C++ compiler on this machine"
+    return ""
+
+
+def compile_step(table: SlotTable, folder: Path) -> None:
+    """Compile a table's step and run it until it is ready.
+
+    On a CPU the code is C++, on CUDA Triton's kernels replayed as CUDA graphs. What was compiled before is taken from
+    the folder, or from TORCHINDUCTOR_CACHE_DIR where that is set.
+    """
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(folder))
+    import torch._inductor.config as inductor
+
+    inductor.compile_threads = 1  # no pool of processes inside a server
+    tensors = [*table.keys, *table.values, table.positions, table.tokens]
+    for tensor in tensors:
+        torch._dynamo.mark_static_address(tensor)
+    mode = "reduce-overhead" if table.positions.device.type == "cuda" else None
+    table.compute = torch.compile(table.forward, fullgraph=True, dynamic=False, mode=mode)
+    for _ in range(3):  # a CUDA graph is recorded at the second call
+        table.step()
