@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -90,6 +91,7 @@ class Engine:
         if self._compiler:
             self._scheduler.on_table = self._compiler.begin
         self._pipeline = Pipeline(checkpoint, settings, self._scheduler, self._caches)
+        weakref.finalize(self, self._scheduler.close)  # an engine that nobody holds any more frees its model
 
     @property
     def description(self) -> str:

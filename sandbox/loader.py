@@ -113,8 +113,8 @@ class EngineLoader:
     def switch(self, name: str) -> None:
         """Begin to load another model in the background, for everybody in the process.
 
-        The engine that is there answers until the new one is ready, and is closed then. If the new one can't be loaded
-        it stays, and `progress` says why.
+        The engine that is there answers until the new one is ready. Who works with it then goes on to the end; its
+        memory is free once nobody does. If the new one can't be loaded the old one stays, and `progress` says why.
 
         Args:
             name: A folder or a hub id. Who may name which is the caller's to check.
@@ -176,10 +176,8 @@ class EngineLoader:
                 self._notice, self._next = f"{model_label(name)} could not be loaded: {_reason(error)}", ""
             return
         with self._lock:
-            old, self._engine = self._engine, engine
-            self._name, self._next, self._progress = name, "", f"Ready: {engine.description}"
-        if old:
-            old.close()
+            self._engine, self._name = engine, name  # the old one ends once nobody holds it
+            self._next, self._progress = "", f"Ready: {engine.description}"
 
     def _tell(self, progress: str) -> None:
         log.info(progress)

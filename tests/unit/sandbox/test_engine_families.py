@@ -1,5 +1,8 @@
 """Every LLaVA family gives the tokens of its own processor and its own `generate`."""
 
+import copy
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
@@ -162,3 +165,26 @@ def test_another_number_of_tiles_is_refused_in_words(engines):
         engines["llava_next"].answer(
             "What?", [picture((60, 40))], replace={"preprocess": lambda images: np.zeros((3, 3, 28, 28), "float32")}
         )
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_in_half_precision_the_features_are_those_of_get_image_features(engines, family):
+    import torch
+
+    checkpoint = engines[family].checkpoint
+    model = copy.deepcopy(checkpoint.model).to(torch.bfloat16)
+    half = replace(checkpoint, model=model, placement=checkpoint.placement._replace(dtype=torch.bfloat16))
+    from sandbox.stages import encode, preprocess, project, reduce, select
+
+    images = [picture((120, 50))]
+    layouts = half.layouts([images[0].size])
+    pixels = preprocess.preprocess(images, half.processor.image_processor, layouts)
+    hidden = select.select(encode.encode(pixels, half, half.feature_layer), half.strategy)
+    (features,) = project.project(reduce.reduce(hidden), half, layouts)
+    inputs = half.processor.image_processor(images=images, return_tensors="pt")
+    sizes = {"image_sizes": inputs["image_sizes"]} if half.tiled else {}
+    with torch.inference_mode():
+        outputs = model.get_image_features(inputs["pixel_values"].to(torch.bfloat16), **sizes)
+    expected = outputs.pooler_output[0].float().numpy()
+    assert features.shape == expected.shape == (layouts[0].tokens, 48)
+    assert np.abs(features - expected).max() <= 0.02 * np.abs(expected).max()  # bfloat16 has 8 bits

@@ -1,10 +1,13 @@
 """What doesn't fit is refused before it is read, a hub model says how far it is, and models change in operation."""
 
+import gc
 import json
 import os
 import subprocess
 import sys
 import threading
+import time
+import weakref
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -123,6 +126,33 @@ def test_the_old_engine_answers_until_the_new_one_is_ready(random_llava, other):
     assert any(f"Meanwhile {other.name} is being loaded: " in sentence for sentence in told)
     assert loader.get().answer("What?", max_new_tokens=1).tokens
     loader.get().close()
+
+
+def test_who_works_with_the_old_engine_goes_on_and_then_its_model_is_let_go(random_llava, other):
+    loader = EngineLoader(settings_for(random_llava))
+    events = loader.get().stream("What?", max_new_tokens=64)
+    pieces = [next(events).text]
+    model = weakref.ref(loader.get().checkpoint.model)
+    loader.switch(str(other))
+    while loader.busy:
+        time.sleep(0.01)
+    pieces += [event.text for event in events]
+    assert "".join(pieces) == loader_text(random_llava)
+    del events
+    deadline = time.monotonic() + 20
+    while model() and time.monotonic() < deadline:
+        gc.collect()
+        time.sleep(0.05)
+    assert model() is None
+    loader.get().close()
+
+
+def loader_text(folder):
+    """What a fresh engine answers to the same question."""
+    engine = load_engine(folder, settings=settings_for(""))
+    text = engine.answer("What?", max_new_tokens=64).text
+    engine.close()
+    return text
 
 
 def test_a_model_that_cant_be_loaded_leaves_the_old_one(random_llava, tmp_path):
