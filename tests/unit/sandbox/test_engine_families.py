@@ -1,6 +1,7 @@
 """Every LLaVA family gives the tokens of its own processor and its own `generate`."""
 
 import copy
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -188,3 +189,27 @@ def test_in_half_precision_the_features_are_those_of_get_image_features(engines,
     expected = outputs.pooler_output[0].float().numpy()
     assert features.shape == expected.shape == (layouts[0].tokens, 48)
     assert np.abs(features - expected).max() <= 0.02 * np.abs(expected).max()  # bfloat16 has 8 bits
+
+
+@pytest.mark.parametrize("family", TILED)
+def test_a_checkpoint_in_the_files_of_the_published_ones_is_read(engines, family, tmp_path, settings):
+    save_random_family(tmp_path, family)
+    kind = {"llava_next": "LlavaNext", "llava_onevision": "LlavaOnevision"}[family]
+    ours = json.loads((tmp_path / "processor_config.json").read_text())
+    images = ours.pop("image_processor") | {"image_processor_type": f"{kind}ImageProcessor"}
+    template = tmp_path / "chat_template.jinja"
+    files = {
+        "preprocessor_config.json": images | {"processor_class": f"{kind}Processor"},
+        "processor_config.json": ours | {"processor_class": f"{kind}Processor"},
+        "chat_template.json": {"chat_template": template.read_text()},
+    }
+    if family == "llava_onevision":
+        files["processor_config.json"]["video_token"] = "<video>"
+        files["video_preprocessor_config.json"] = {"video_processor_type": "LlavaOnevisionVideoProcessor"}
+    template.unlink()
+    for name, content in files.items():
+        (tmp_path / name).write_text(json.dumps(content))
+    engine = load_engine(tmp_path, settings=settings)
+    asked = ("What?", [picture((60, 40))])
+    assert engine.answer(*asked, max_new_tokens=8).tokens == engines[family].answer(*asked, max_new_tokens=8).tokens
+    engine.close()
