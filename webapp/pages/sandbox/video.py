@@ -81,7 +81,8 @@ def build(page: gr.Blocks, services: Services) -> None:
         done = engine.answer(text, [clip.frames[index] for index in frames])
         settings = {"prompt": text, "clip": kept or int(number), "strategy": chosen, "frames": frames}
         run = services.keep_run(user_id=user_id, kind=PATH, settings=settings, figures=outcome(done))
-        note = f"{len(frames)} frames, {done.trace.image_tokens} image tokens. {figures(done)}"
+        tokens = f", {done.trace.image_tokens} image tokens" if done.trace.stages else ""
+        note = f"{len(frames)} frames{tokens}. {figures(done)}"
         yield [gr.skip(), said(done.text, asked=text, note=note, run_id=run.id)]
 
     choices = [source, seed, strategy, budget]
