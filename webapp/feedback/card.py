@@ -39,7 +39,7 @@ WORDS = {
         ),
         cannot_tell=(
             "It can't tell a true statement from a false one that uses the same words, it misses points that you put "
-            "in words far from the rubric's, and it reads neither code nor diagrams."
+            "in words far from the rubric's, and of code it reads the comments alone, of diagrams nothing."
         ),
     ),
     "llm": GraderWords(

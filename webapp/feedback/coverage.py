@@ -183,8 +183,8 @@ def make_windows(answer: Prose, spans: Sequence[Span]) -> list[Window]:
 def doubt_about(material: Material, phrases: Scores, claims: NDArray[np.float64]) -> float:
     """Return how much speaks against an answer as a whole, 0 to 2.
 
-    Both must be so for any doubt: its windows lean to the misconceptions, and are worded as much as those are. A window
-    counts by how near it is to the rubric at all, so that what is beside the point changes little.
+    Both must be so for any doubt: its windows lean to the misconceptions, and are worded as those are. A window counts
+    by the square of how near it is to the rubric at all, so that what is beside the point changes next to nothing.
     """
     if material.affirms.all():
         return 0.0
@@ -192,7 +192,7 @@ def doubt_about(material: Material, phrases: Scores, claims: NDArray[np.float64]
     near = np.maximum(stated, mistaken)
     if not near.any():
         return 0.0
-    lean, worded = np.average(stated - mistaken, weights=near), np.average(claims, weights=near)
+    lean, worded = np.average(stated - mistaken, weights=near**2), np.average(claims, weights=near**2)
     return float(np.clip(min((LEAN - lean) / LEAN_UNIT, (CLAIMS - worded) / CLAIMS_UNIT), 0, MOST_DOUBT))
 
 

@@ -6,7 +6,16 @@ from webapp.feedback import CoverageGrader
 from webapp.feedback.evaluation.attacks import INSTRUCTIONS, MASTER_KEYS, attack, by_family
 
 # the most that may succeed, as a share of all tries of a family
-CEILINGS = {"instructions": 0.01, "master key": 0.01, "padding": 0.05, "echo": 0, "unicode": 0}
+CEILINGS = {
+    "instructions": 0.01,
+    "master key": 0.01,
+    "padding": 0.05,
+    "echo": 0,
+    "unicode": 0,
+    "stuffing": 0,
+    "rubric words": 0,
+    "negation": 0,
+}
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from webapp.feedback import CoverageGrader, Flag, Verdict, grade, grade_with
+from webapp.feedback.text import phrases
 
 FAIR = ("partial", "solid", "terse", "strong")
 
@@ -229,3 +230,69 @@ def test_letters_that_look_the_same_are_read_the_same_and_quoted_as_they_stand(k
 def test_comments_in_code_are_read():
     comment = "# the projector maps each patch feature into the embedding space of the LLM"
     assert "projector" in credited(grade("q01", f"```python\nh = tower(x)[-2][:, 1:]\n{comment}\nz = mlp(h)\n```"))
+
+
+def test_an_estimate_of_a_half_or_more_is_needed_to_meet_a_criterion(catalog, known_answers):
+    for question, answers in known_answers.items():
+        for text in answers.values():
+            for verdict in grade(question, text).verdicts:
+                assert verdict.coverage is None or 0 <= verdict.coverage <= 1
+                assert verdict.verdict is not Verdict.MET or verdict.coverage >= 0.5
+
+
+def test_a_fluent_wrong_answer_is_doubted_and_right_ones_are_not(known_answers):
+    for question, answers in known_answers.items():
+        assert Flag.DOUBTFUL in grade(question, answers["wrong"]).flags, question
+        for kind in ("strong", "solid", "terse"):
+            assert Flag.DOUBTFUL not in grade(question, answers[kind]).flags, (question, kind)
+
+
+def test_absolute_words_alone_cost_next_to_nothing(known_answers):
+    for question, answers in known_answers.items():
+        parts = re.split(r"(?<=\.)\s+", answers["solid"])
+        absolute = " ".join(f"It must always be so, because {part}" for part in parts)
+        assert grade(question, absolute).score >= grade(question, answers["solid"]).score - 15, question
+
+
+def test_the_order_of_words_makes_other_phrases():
+    assert phrases("vision into language") != phrases("language into vision")
+    assert "vision>_into" in phrases("vision into language")
+
+
+def test_a_question_states_nothing(architecture):
+    statement = "The projector maps the vision features into the language model's embedding space"
+    assert "projector" in credited(grade("q01", f"{statement}."))
+    asked = grade("q01", f"{statement}? Does a placeholder stand where the image embeddings go?")
+    assert asked.score == 0
+    assert Flag.ASKED in asked.flags
+
+
+def test_what_is_only_announced_earns_nothing():
+    assert credited(grade("q01", "I would discuss the projector that maps features into the embedding space.")) == set()
+    assert "projector" in credited(
+        grade("q01", "I would explain that a projector maps the vision features into the embedding space.")
+    )
+
+
+def test_the_rubrics_own_words_earn_nothing(catalog):
+    for question in catalog.values():
+        feedback = grade(question.id, "\n".join(criterion.text for criterion in question.criteria))
+        assert feedback.score == 0
+        assert Flag.COPIES_RUBRIC in feedback.flags
+
+
+def test_one_sentence_in_the_rubrics_words_may_be_chance():
+    assert "projector" in credited(
+        grade("q01", "The projector maps the vision features into the language model's embedding space.")
+    )
+
+
+def test_notes_are_held_to_a_lower_line_than_sentences(known_answers):
+    for question, answers in known_answers.items():
+        assert grade(question, answers["terse"]).score >= grade(question, answers["solid"]).score - 15, question
+
+
+def test_a_sentence_said_three_times_earns_as_much_as_once(known_answers):
+    for question, answers in known_answers.items():
+        once = grade(question, answers["solid"])
+        assert credited(grade(question, "\n\n".join([answers["solid"]] * 3))) == credited(once)
