@@ -42,7 +42,7 @@ MISCONCEPTION, MARGIN = 4.0, 0.15
 LEAN, LEAN_UNIT = 0.07, 0.05
 CLAIMS, CLAIMS_UNIT = 0.15, 0.13
 DOUBT, MOST_DOUBT = 0.25, 2.0
-LINE, SLOPE = 0.22, 0.05  # of the logistic curve from evidence to estimate
+LINE, SLOPE = 0.235, 0.05  # of the logistic curve from evidence to estimate
 UNCLEAR = 0.2  # estimates from here to a half are close, but not close enough to tell
 ACCEPTED = 0.1  # what a figure that the rubric names adds to evidence: it stands for more than likeness does
 # what is taken from all evidence where the windows' mean likeness to the rubric is lower than this, and a unit of it
@@ -184,7 +184,7 @@ def doubt_about(material: Material, phrases: Scores, claims: NDArray[np.float64]
     """Return how much speaks against an answer as a whole, 0 to 2.
 
     Both must be so for any doubt: its windows lean to the misconceptions, and are worded as those are. A window counts
-    by the square of how near it is to the rubric at all, so that what is beside the point changes next to nothing.
+    by how near it is to the rubric at all, to the power 1.5, so that what is beside the point changes next to nothing.
     """
     if material.affirms.all():
         return 0.0
@@ -192,7 +192,7 @@ def doubt_about(material: Material, phrases: Scores, claims: NDArray[np.float64]
     near = np.maximum(stated, mistaken)
     if not near.any():
         return 0.0
-    lean, worded = np.average(stated - mistaken, weights=near**2), np.average(claims, weights=near**2)
+    lean, worded = np.average(stated - mistaken, weights=near**1.5), np.average(claims, weights=near**1.5)
     return float(np.clip(min((LEAN - lean) / LEAN_UNIT, (CLAIMS - worded) / CLAIMS_UNIT), 0, MOST_DOUBT))
 
 

@@ -37,7 +37,8 @@ LONG_SENTENCE = 16
 LEAST_GLUE, LEAST_GLUE_OF_SENTENCE = 0.06, 0.1
 LONGEST_ROW = 15  # bare terms
 # prepositions and articles among the words; of SAF's sentences one in a thousand has 0.48, of its answers none 0.42
-LONG_STRING, STRUNG_SENTENCE, STRUNG = 20, 0.48, 0.45
+LONG_STRING, STRUNG_SENTENCE = 24, 0.48
+LONG_ANSWER, STRUNG_ANSWER = 40, 0.45
 # of the rubrics' examples none has as many vague words, of SAF's sentences one in 120
 VAGUE_SHARE, MOSTLY_VAGUE = 0.35, 0.5  # the second where fewer than three words are vague
 ABOUT_ITSELF = re.compile(
@@ -108,7 +109,7 @@ def noise(question: Question, answer: Prose, spans: Sequence[Span]) -> dict[Span
     for row in rows_of_terms(text, LONGEST_ROW):
         found |= {span: Flag.WORD_LIST for span in spans if span.start < row.end and row.start < span.end}
     left = [span for span in spans if span not in found]
-    if is_strung(" ".join(text[slice(*span)] for span in left), 2 * LONG_STRING, STRUNG):
+    if is_strung(" ".join(text[slice(*span)] for span in left), LONG_ANSWER, STRUNG_ANSWER):
         found |= dict.fromkeys(left, Flag.WORD_LIST)
     return found
 
