@@ -66,7 +66,7 @@ class CoverageGrader:
     """Estimates how much of a rubric an answer covers. Safe to share between threads."""
 
     kind = "coverage"
-    version = "4"
+    version = "5"
 
     def __init__(self, embedder: Embedder | None = None, bank: Sequence[Question] | None = None) -> None:
         """Make a grader; weights and rubrics are read when first needed.
