@@ -27,6 +27,7 @@ web: $(VENV)/.installed-dev browser
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.bench.latency
+	$(BIN)/python -m tests.bench.serving $(ARGS)
 
 # A browser from the system's packages, where there is none and this user may install one; else the tests say why they skip.
 .PHONY: browser

@@ -115,6 +115,11 @@ class Engine:
         return self._compiler.state if self._compiler else "not compiled: SANDBOX_COMPILE is off"
 
     @property
+    def tables(self) -> list[tuple[int, int, bool, bool]]:
+        """Of each length of slots in use: the length, the slots, whether compiled, whether the self-test passed."""
+        return self._scheduler.tables()
+
+    @property
     def load(self) -> tuple[int, int]:
         """How many answers are under way, and how many requests wait for room or for a slot."""
         going, waiting = self._scheduler.load

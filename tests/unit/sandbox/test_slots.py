@@ -1,5 +1,6 @@
 """Requests of all users share the slots, and none of them notices: not in its numbers, not in its errors."""
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -81,7 +82,9 @@ def test_a_cancelled_answer_frees_its_slot(engine, pictures):
     assert engine.load[0] >= 1
     for events in streams:
         events.close()
-    engine.answer("And?", max_new_tokens=1)
+    end = time.monotonic() + PATIENCE
+    while engine.load != (0, 0) and time.monotonic() < end:
+        time.sleep(0.01)
     assert engine.load == (0, 0)
 
 
@@ -250,3 +253,12 @@ def test_unfinished_characters_come_out_at_the_end(engine):
     text = "".join([spelling.add([token]) for token in tokens] + [spelling.finish()])
     assert text == decode(tokens, engine.checkpoint)
     assert text.endswith("\ufffd")
+
+
+def test_among_cancelled_and_wrong_requests_every_run_repeats(trained_engine):
+    from tests.bench.repeats import counts
+
+    found = counts(trained_engine, 60)
+    assert found["runs"] == found["equal"] == 60
+    assert found["in company"] > 10
+    assert min(found["cancelled"], found["refused"]) > 0
