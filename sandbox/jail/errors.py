@@ -17,7 +17,10 @@ class CallFailed(BadInput):
         message: The error's own text, written by the candidate's code.
         traceback: The lines of answer.py that led to it, '' where there are none; written by the candidate's code too.
         bases: The names of the error's class and of all that it inherits from.
+        peak_bytes: As `Result.peak_bytes`.
     """
+
+    peak_bytes: int | None = None
 
     def __init__(self, kind: str, message: str, traceback: str = "", bases: tuple[str, ...] = ()) -> None:
         self.kind, self.message, self.traceback, self.bases = kind, message, traceback, bases or (kind,)

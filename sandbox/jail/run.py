@@ -194,7 +194,11 @@ class _Call:
         self._take("ready")
         self._memory.begin()
         self._write(self._packed({"op": "go"}))
-        frame = self._take("value", "bad")
+        try:
+            frame = self._take("value", "bad")
+        except CallFailed as error:
+            error.peak_bytes = self.peak_bytes = self._memory.peak()
+            raise
         seconds = frame.at - self._started
         self.peak_bytes = self._memory.peak()
         modified: tuple[str, ...] = ()

@@ -6,7 +6,7 @@ import hashlib
 import random
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -181,6 +181,15 @@ class Bench:
         except CallFailed as error:
             return "" if error.is_a("ValueError") else f"{_short(case.name)} {_raised(error)}"
         return f"{_short(case.name)} returned {show(result.value)}"
+
+    def rest(self) -> None:
+        """End the code's process for now; what `make` made is gone, and the next call starts another."""
+        with self._opening:
+            self._end()
+
+    def beside(self, source: str, limits: Limits) -> AbstractContextManager[Run]:
+        """Open a run of the judge's own code, to compare with; `rest` first, for there may be only one slot."""
+        return self._jail.open(source, limits=limits, user=self._user, stop=self._stop)
 
     def close(self) -> None:
         """End the code's process."""

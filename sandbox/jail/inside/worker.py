@@ -155,13 +155,13 @@ class Call:
         before = {} if self.head["op"] == "load" else self.marks()
         self.say("ready")
         self.steps.get()
-        self.say_result()
-        if before:
+        returned = self.say_result()
+        if before and returned:
             self.steps.get()
             self.say("checked", names=[name for name, mark in self.marks().items() if mark != before[name]])
 
-    def say_result(self) -> None:
-        """Run it and tell what came out."""
+    def say_result(self) -> bool:
+        """Run it and tell what came out; return whether it returned, after which the host asks what was changed."""
         try:
             result = self.result()
             self.worker.flush()
@@ -169,9 +169,12 @@ class Call:
             self.say("value", encoder.buffers, value=encoder.node(result))
         except wire.Unsendable as error:
             self.say("bad", why=str(error))
+            return True
         except BaseException as error:  # SystemExit and KeyboardInterrupt too: the module's own affair
             self.worker.flush()
             self.say("error", None, **told(error))
+            return False
+        return True
 
     def result(self) -> Any:
         """Return what the module's function does."""

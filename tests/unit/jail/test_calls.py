@@ -179,6 +179,25 @@ def test_a_module_that_raises_is_never_opened(jail: Jail, source: str, kind: str
     assert "answer.py" in failed.value.traceback
 
 
+def test_calls_that_raise_leave_nothing_behind(jail: Jail) -> None:
+    with jail.open("def f(value):\n    if value < 40:\n        raise KeyError(value)\n    return value") as run:
+        for value in range(40):
+            with pytest.raises(CallFailed):
+                run.call("f", value)
+        assert run.call("f", 40).value == 40
+
+
+def test_an_error_is_also_what_its_class_inherits_from(jail: Jail) -> None:
+    source = "class TooLong(ValueError): pass\ndef f(): raise TooLong('no')"
+    with jail.open(source) as run, pytest.raises(CallFailed) as raised:
+        run.call("f")
+    assert (raised.value.kind, raised.value.is_a("ValueError"), raised.value.is_a("KeyError")) == (
+        "TooLong",
+        True,
+        False,
+    )
+
+
 def test_a_missing_function_is_named(jail: Jail) -> None:
     with jail.open("x = 1") as run:
         assert not run.has("f")
