@@ -9,7 +9,7 @@ from webapp.pages.wording import shape
 from webapp.pictures import sources_of
 from webapp.store import Run
 
-APART = ("prompt", "pictures", "text", "tokens", "trace", "traces", "first", "second", "differences")
+APART = ("prompt", "pictures", "text", "tokens", "trace", "traces", "first", "second", "differences", "occlusion")
 """What stands in a place of its own."""
 
 
@@ -34,6 +34,7 @@ def parts(run: Run, *, for_review: bool = False) -> dict[str, Any]:
             for line in run.figures.get("differences", ())
             if isinstance(line, dict) and "stage" in line
         ],
+        "map": map_of(run.figures.get("occlusion")),
         "receipt": receipt(run.receipt),
         "attached": run.attempt_id is not None,
         "again": f"/sandbox/{'' if run.kind == 'ask' else run.kind}?run={run.id}",
@@ -65,6 +66,19 @@ def sides(settings: Mapping[str, Any]) -> list[dict[str, Any]]:
         for label, side in zip("AB", both, strict=True)
         if side is not None
     ]
+
+
+def map_of(drops: Any) -> dict[str, Any] | None:
+    """Return a kept occlusion map as cells with their share of the worst drop; None where there is none."""
+    if not drops:
+        return None
+    worst = max(max(row) for row in drops)
+    cells = [
+        {"x": column, "y": row, "share": max(0.0, drop) / worst if worst > 0 else 0.0}
+        for row, line in enumerate(drops)
+        for column, drop in enumerate(line)
+    ]
+    return {"cells": cells, "rows": len(drops), "columns": len(drops[0])}
 
 
 def receipt(kept: str | None) -> list[dict[str, str]]:

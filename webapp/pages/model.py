@@ -35,7 +35,7 @@ def model_choice(page: gr.Blocks, services: Services) -> None:
     """Lay out the line and the choice of another model; only interviewers see that, and only they may load one."""
     outputs = model_line(page, services)
     personal = services.settings.personal
-    with gr.Accordion("Load another model", open=False, visible=False, elem_classes=["card"]) as choice:
+    with gr.Accordion("Load another model", open=False, visible=False, elem_classes=["card", "at-foot"]) as choice:
         name = gr.Dropdown([], label="Model", info=ANY if personal else LISTED, allow_custom_value=True)
         with gr.Row(elem_classes=["actions"]):
             button = gr.Button("Load it")

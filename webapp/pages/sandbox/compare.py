@@ -162,7 +162,7 @@ def variant_of(settings: Any) -> Variant:
 def kept(found: Comparison) -> dict[str, Any]:
     """Return a comparison for a run's figures."""
     return {
-        "text": " / ".join(f"{label}: {reply.text}" for label, reply in zip(LABELS, found.replies, strict=True)),
+        "text": "\n".join(f"{label}: {reply.text}" for label, reply in zip(LABELS, found.replies, strict=True)),
         "same_answer": "yes" if found.same_answer else "no",
         "first_difference": found.first_difference or "none",
         "differences": [

@@ -44,7 +44,7 @@ def line(run: Run) -> dict[str, Any]:
     pictures = sources_of(run.settings)
     return {
         "id": run.id,
-        "kind": run.kind,
+        "kind": "occlusion map" if "occlusion" in run.figures else run.kind,
         "when": run.created_at,
         "prompt": str(run.settings.get("prompt", "")),
         "text": str(run.figures.get("text", "")),
