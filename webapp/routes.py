@@ -65,6 +65,34 @@ def save_draft(attempt_id: str, draft: DraftIn, services: Server, user_id: Candi
     return JSONResponse({"revision": saved.revision, "saved_at": saved.saved_at.isoformat()})
 
 
+class CodeIn(BaseModel):
+    """Code to save."""
+
+    source: str
+
+
+@router.put("/code/{exercise}")
+def save_code(exercise: str, code: CodeIn, services: Server, user_id: Candidate, attempt: str = "") -> Response:
+    """Save a state of one's code: 200 with its time; 410 once the attempt is submitted; 413 when too long."""
+    try:
+        saved = interview.save_code(
+            services.store,
+            services.catalog,
+            user_id=services.known_candidate(user_id),
+            exercise=exercise,
+            attempt_id=attempt or None,
+            source=code.source,
+            now=now(),
+        )
+    except interview.AttemptClosed as closed:
+        return JSONResponse({"detail": words(closed)}, 410)
+    except interview.CodeTooLong as too_long:
+        return JSONResponse({"detail": words(too_long)}, 413)
+    except interview.NoCodeHere as none:
+        return JSONResponse({"detail": words(none)}, 404)
+    return JSONResponse({"saved_at": saved.saved_at.isoformat()})
+
+
 class OwnModelIn(BaseModel):
     """A model that a candidate brings for the visit."""
 

@@ -8,6 +8,7 @@ from typing import Any
 from content import Catalog, LiveCatalog, load_catalog
 from sandbox import BadOption, EngineLoader, model_label
 from sandbox.jail import Jail
+from sandbox.judge import Verdict, judge
 from webapp import feedback, interview
 from webapp.password import Gatekeeper
 from webapp.pictures import Pictures, Upload, sources_of, upload_of
@@ -35,6 +36,8 @@ class Services:
     engine: EngineLoader
     jail: Jail
     pictures: Pictures
+
+    judging: interview.Judging
     grader: feedback.HostGrader
     own_models: feedback.OwnModels
     worker: feedback.Worker
@@ -52,14 +55,17 @@ class Services:
         worker.every(SETTLE_SECONDS, lambda: settle(store, worker))
         pictures = Pictures(settings.data_dir / "uploads", settings)
         worker.every(TIDY_SECONDS, lambda: remove_old_uploads(store, pictures, settings.upload_days))
+
+        engine, jail = EngineLoader(settings), Jail(settings)
         password = settings.interviewer_password
         return cls(
             settings=settings,
             store=store,
             live_catalog=live,
-            engine=EngineLoader(settings),
-            jail=Jail(settings),
             pictures=pictures,
+            engine=engine,
+            jail=jail,
+            judging=interview.Judging(store, live_judge(engine, jail)),
             grader=grader,
             own_models=feedback.OwnModels(store, allowed=settings.llm_own, personal=settings.personal),
             worker=worker,
@@ -157,6 +163,15 @@ def evidence(store: Store, user_id: str | None = None) -> set[Upload]:
     runs = store.attached_runs(user_id)
     uploads = (upload_of(run.user_id, source) for run in runs for source in sources_of(run.settings))
     return {upload for upload in uploads if upload is not None}
+
+
+def live_judge(engine: EngineLoader, jail: Jail) -> interview.Judge:
+    """Return the judge on the application's own engine and jail."""
+
+    def judged(exercise: str, source: str, **options: Any) -> Verdict:
+        return judge(exercise, source, engine=engine.get(timeout=MODEL_WAIT_SECONDS), jail=jail, **options)
+
+    return judged
 
 
 def stored_grading(

@@ -9,10 +9,13 @@ from sandbox.jail import JailUnavailable
 from webapp.feedback import OwnModelRefused
 from webapp.identity import NotAnInterviewer, SignedOut
 from webapp.interview import (
+    AlreadyJudging,
     AnswerTooLong,
     AttemptClosed,
     BadPlan,
+    CodeTooLong,
     DraftConflict,
+    NoCodeHere,
     NoSuchHint,
     NotSubmitted,
     PracticeOnly,
@@ -34,6 +37,9 @@ WORDS: dict[type[Exception], str] = {
     NotFound: "There is nothing here for you: the link is wrong, or it belongs to somebody else.",
     AttemptClosed: "This answer is submitted and can't be changed any more.",
     DraftConflict: "This answer was changed in another tab or on another device.",
+    CodeTooLong: "This code is too long: at most 100,000 characters are kept. Shorten it and it is saved again.",
+    NoCodeHere: "This exercise has no code to write. Choose one of the code exercises.",
+    AlreadyJudging: "Your last code is still being judged. Wait for it, or stop it.",
     AnswerTooLong: "This answer is too long: at most 100,000 characters are kept. Shorten it and it is saved again.",
     NotSubmitted: "This answer isn't submitted yet; its report appears once it is.",
     PracticeOnly: "An assessment has no pause, no hints and no extra time.",

@@ -37,6 +37,11 @@ CANDIDATE_HANDLERS = {
     "load_evidence": "refused",
     "attach_run": "refused",
     "load_grader": "nothing of anybody",
+    "run_code_in_room": "refused",
+    "submit_code_in_room": "refused",
+    "stop_code_in_room": "nothing of anybody",
+    "reset_code_in_room": "refused",
+    "bring_back_in_room": "refused",
 }
 SANDBOX_HANDLERS = {
     "look": "nothing of anybody",
@@ -70,6 +75,12 @@ SANDBOX_HANDLERS = {
     "take_clip": "own uploads only",
     "sample_clip": "own uploads only",
     "ask_frames": "own uploads only",
+    "open_exercise": "own code only",
+    "run_code_in_sandbox": "own code only",
+    "submit_code_in_sandbox": "own code only",
+    "stop_code_in_sandbox": "nothing of anybody",
+    "reset_code_in_sandbox": "own code only",
+    "bring_back_in_sandbox": "own code only",
 }
 REVIEW_HANDLERS = {"grade_again", "load_queue", "load_attempt", "decide", "load_questions"}
 

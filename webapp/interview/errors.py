@@ -47,3 +47,19 @@ class RunIsEvidence(Exception):
 
 class RunStandsElsewhere(Exception):
     """The run stands beside another attempt already."""
+
+
+class NoCodeHere(Exception):
+    """The exercise isn't one of code, or there is no such exercise."""
+
+
+class CodeTooLong(Exception):
+    """The code is over the limit; it is refused as a whole, never cut."""
+
+    def __init__(self, length: int, limit: int) -> None:
+        self.length, self.limit = length, limit
+        super().__init__(f"{length} characters, {limit} fit")
+
+
+class AlreadyJudging(Exception):
+    """The candidate's last code is still being judged."""

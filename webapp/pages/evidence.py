@@ -38,6 +38,6 @@ def render_evidence(services: Services, user_id: str, attempt_id: str) -> str:
     earlier = interview.attachable(services.store, user_id=user_id, limit=MOST_EARLIER)
     return render(
         "evidence",
-        beside=[parts(run) for run in services.store.runs(user_id, attempt_id)],
+        beside=[parts(run) for run in services.store.runs(user_id, attempt_id) if run.kind != interview.KIND],
         earlier=[parts(run) for run in earlier],
     )

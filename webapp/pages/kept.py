@@ -5,11 +5,26 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
+from webapp.interview import KIND
 from webapp.pages.wording import shape
 from webapp.pictures import sources_of
 from webapp.store import Run
 
-APART = ("prompt", "pictures", "text", "tokens", "trace", "traces", "first", "second", "differences", "occlusion")
+APART = (
+    "prompt",
+    "pictures",
+    "text",
+    "source",
+    "prints",
+    "error",
+    "tokens",
+    "trace",
+    "traces",
+    "first",
+    "second",
+    "differences",
+    "occlusion",
+)
 """What stands in a place of its own."""
 
 
@@ -43,8 +58,9 @@ def parts(run: Run, *, for_review: bool = False) -> dict[str, Any]:
 
 
 def evidence(runs: Sequence[Run], *, for_review: bool = False) -> list[dict[str, Any]]:
-    """Return what report and review show of the runs beside an answer, oldest first."""
-    return [parts(run, for_review=for_review) for run in sorted(runs, key=lambda run: run.created_at)]
+    """Return what report and review show of the runs beside an answer, oldest first; runs of code stand elsewhere."""
+    beside = [run for run in runs if run.kind != KIND]
+    return [parts(run, for_review=for_review) for run in sorted(beside, key=lambda run: run.created_at)]
 
 
 def plain(values: Mapping[str, Any]) -> list[dict[str, str]]:

@@ -7,6 +7,7 @@ import gradio as gr
 
 from content import Question, Tier
 from webapp import feedback, interview
+from webapp.pages import code
 from webapp.pages.frame import TIDY, attempt_in, candidate, candidate_bar, page_in_words, visit_of
 from webapp.pages.kept import evidence
 from webapp.pages.room import FORMULAS
@@ -163,6 +164,7 @@ def render_report(
         flags=flag_sentences(grade),
         tiers=tiers(report, question) if grade and question and grade.score is not None else [],
         runs=evidence(runs),
+        code=code.kept_lines(runs),
         segments=segments(report.answer, report.criteria),
         verdicts=verdict_lines(report.criteria, probe_when_missed=True) if grade else [],
         grader=card,

@@ -5,7 +5,7 @@ from typing import Any
 import gradio as gr
 
 from webapp import review
-from webapp.pages import questions
+from webapp.pages import code, questions
 from webapp.pages.calls import asked
 from webapp.pages.frame import ACTS, REVIEW_LINKS, TIDY, attempt_in, bar, interviewer, page_in_words
 from webapp.pages.kept import evidence
@@ -121,6 +121,7 @@ def render_attempt(item: review.AttemptReview) -> str:
             f"{count(len(item.hints), 'hint')}{f', −{item.hint_cost}' if item.hint_cost else ''}",
             count(len(item.runs), "sandbox run"),
         ],
+        code=code.kept_lines(item.runs),
         segments=segments(item.answer, item.criteria),
         grader_name=grader_card(grade.kind)["name"] if grade and grade.kind else "Feedback",
         state=queue_line(item)["state"],

@@ -1,11 +1,13 @@
 """The interview room: the question, the answer and its clock, and the live model beside them."""
 
+from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
 
+from content import Form
 from webapp import interview
-from webapp.pages import evidence, live
+from webapp.pages import code, evidence, live
 from webapp.pages.frame import attempt_in, candidate, page_in_words
 from webapp.pages.home import GO
 from webapp.pages.view import render, view
@@ -19,8 +21,8 @@ FORMULAS = [
     {"left": "\\(", "right": "\\)", "display": False},
     {"left": "\\[", "right": "\\]", "display": True},
 ]
-NOT_JUDGED = """In this version you ask the model and read the trace of every stage; predictions, code and repairs
-are not judged yet."""
+NOT_JUDGED = """In this version you ask the model and read the trace of every stage; predictions and repairs are not
+judged yet."""
 HAND_IN = "() => vivalab.room.hand_in()"
 HANDED_IN = "(url) => { if (url) { vivalab.room.handed_in(); vivalab.go(url); } }"
 
@@ -36,30 +38,33 @@ def build(page: gr.Blocks, services: Services) -> None:
             statement = gr.Markdown(latex_delimiters=FORMULAS)
             hints = view()
             hint = gr.Button("Show a hint", visible=False)
-        with gr.Column(elem_classes=["card", "answer"]):
-            view(render("editor_head"))
-            notice = view()
-            with gr.Tabs():
-                with gr.Tab("Write"):
-                    text = gr.Textbox(lines=16, max_lines=40, show_label=False, container=False, elem_id="answer")
-                with gr.Tab("Preview") as preview_tab:
-                    preview = gr.Markdown(elem_id="preview", latex_delimiters=FORMULAS)
-            with gr.Row(elem_classes=["actions"]):
-                submit_button = gr.Button("Submit answer", variant="primary")
-                pause_button = gr.Button("Pause", visible=False)
-                extend_button = gr.Button(f"Add {interview.EXTENSION_MINUTES} minutes", visible=False)
-            view(
-                '<p class="small dim">Markdown, formulas ($…$) and Mermaid diagrams work; see Preview. '
-                "Every change is saved.</p>"
-            )
+        with gr.Column(elem_classes=["answer", "stack"]):
+            with gr.Column(elem_classes=["card"]):
+                view(render("editor_head"))
+                notice = view()
+                with gr.Tabs():
+                    with gr.Tab("Write"):
+                        text = gr.Textbox(lines=16, max_lines=40, show_label=False, container=False, elem_id="answer")
+                    with gr.Tab("Preview") as preview_tab:
+                        preview = gr.Markdown(elem_id="preview", latex_delimiters=FORMULAS)
+                with gr.Row(elem_classes=["actions"]):
+                    submit_button = gr.Button("Submit answer", variant="primary")
+                    pause_button = gr.Button("Pause", visible=False)
+                    extend_button = gr.Button(f"Add {interview.EXTENSION_MINUTES} minutes", visible=False)
+                view(
+                    '<p class="small dim">Markdown, formulas ($…$) and Mermaid diagrams work; see Preview. '
+                    "Every change is saved.</p>"
+                )
+            panel = code.build(services, exercise_in(services), "in_room")
         with gr.Column(elem_classes=["card", "live"]):
             exercise_title = view()
             with gr.Accordion("What to do", open=False, elem_classes=["fold"]):
                 exercise = gr.Markdown(latex_delimiters=FORMULAS)
-                view(render("small_print", text=NOT_JUDGED))
+                not_judged = view(render("small_print", text=NOT_JUDGED))
             evidence.build(page, services, live.build(page, services, compact=True))
 
-    shown = [head, title, statement, hints, hint, pause_button, extend_button, exercise_title, exercise, notice]
+    shown = [head, title, statement, hints, hint, pause_button, extend_button, exercise_title, exercise, not_judged]
+    shown.append(notice)
 
     @page_in_words(len(shown), place=-1)
     def more_time(request: gr.Request) -> list[Any]:
@@ -67,20 +72,24 @@ def build(page: gr.Blocks, services: Services) -> None:
         room = interview.extend(services.store, services.catalog, user_id=user_id, attempt_id=attempt_id, now=now())
         return room_values(room, services)
 
-    @page_in_words(len(shown) + 1, place=1)
+    filled = [*shown, *panel.outputs]
+
+    @page_in_words(len(filled) + 1, place=1)
     def load(request: gr.Request) -> list[Any]:
         user_id, attempt_id = candidate(request), attempt_in(request)
         if session_id := request.query_params.get("session"):
             opened = interview.open_next(
                 services.store, services.catalog, user_id=user_id, session_id=session_id, now=now()
             )
-            return [*[gr.skip()] * len(shown), f"/room?attempt={opened.attempt_id}"]
+            return [*[gr.skip()] * len(filled), f"/room?attempt={opened.attempt_id}"]
         if not attempt_id:
-            return [*[gr.skip()] * len(shown), "/"]
+            return [*[gr.skip()] * len(filled), "/"]
         room = interview.room(services.store, services.catalog, user_id=user_id, attempt_id=attempt_id, now=now())
         if room.submitted:
-            return [*[gr.skip()] * len(shown), f"/report?attempt={attempt_id}"]
-        return [*room_values(room, services), gr.skip()]
+            return [*[gr.skip()] * len(filled), f"/report?attempt={attempt_id}"]
+        has_code = services.catalog.questions[room.question_id].exercise.form is Form.CODE
+        code_values = code.values(services, user_id, room.question_id, attempt_id) if has_code else code.hidden()
+        return [*room_values(room, services), *code_values, gr.skip()]
 
     @page_in_words(len(shown), place=-1)
     def take_hint(request: gr.Request) -> list[Any]:
@@ -121,7 +130,7 @@ def build(page: gr.Blocks, services: Services) -> None:
         services.worker.wake()
         return [f"/report?attempt={attempt_id}" if done.session_over else f"/room?session={done.session_id}", ""]
 
-    page.load(load, None, [*shown, goto], queue=False).success(None, goto, None, js=GO)
+    page.load(load, None, [*filled, goto], queue=False).success(None, goto, None, js=GO)
     preview_tab.select(None, text, preview, js="(text) => text")
     hint.click(take_hint, None, shown, queue=False)
     pause_button.click(pause_or_resume, None, shown, queue=False)
@@ -144,8 +153,20 @@ def room_values(room: interview.RoomView, services: Services) -> list[Any]:
         gr.update(visible=practice, interactive=not room.paused),
         render("exercise", exercise=exercise),
         exercise.statement,
+        gr.update(visible=exercise.form is not Form.CODE),
         "",
     ]
+
+
+def exercise_in(services: Services) -> Callable[[gr.Request], tuple[str, str | None]]:
+    """Return what finds the exercise and the attempt that the room's address names."""
+
+    def target(request: gr.Request) -> tuple[str, str | None]:
+        attempt_id = attempt_in(request)
+        record = services.store.attempt(user_id=candidate(request), attempt_id=attempt_id)
+        return record.attempt.question_id, attempt_id
+
+    return target
 
 
 def told(room: interview.RoomView) -> dict[str, Any]:

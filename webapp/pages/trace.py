@@ -32,7 +32,12 @@ def data_url(image: Image.Image) -> str:
     """Return a small picture as a `data:` address; as such it never lies in a folder that others can read."""
     buffer = io.BytesIO()
     image.save(buffer, "PNG")
-    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    return png_url(buffer.getvalue())
+
+
+def png_url(data: bytes) -> str:
+    """Return an encoded PNG as a `data:` address."""
+    return f"data:image/png;base64,{base64.b64encode(data).decode()}"
 
 
 def render_trace(reply: Reply) -> str:

@@ -410,9 +410,101 @@
     mount();
   };
 
+  /* Code of an exercise: what is typed goes to the server as one more state, and stays in this browser until then. */
+  class CodeDraft {
+    constructor(element) {
+      this.element = element;
+      this.timer = null;
+      addEventListener("pagehide", () => this.save(true));
+      addEventListener("online", () => this.save());
+      setInterval(() => this.show(), 1000);
+    }
+
+    open() {
+      const head = this.element.querySelector("[data-code]");
+      if (!head) return;
+      const { code, attempt, saved, source } = head.dataset;
+      this.url = `/code/${code}${attempt ? `?attempt=${attempt}` : ""}`;
+      this.key = `vivalab:code:${code}:${attempt}`;
+      this.served = source;
+      this.text = this.served;
+      this.savedAt = saved ? Date.parse(saved) : null;
+      this.trouble = null;
+      this.closed = false;
+      const kept = localStorage.getItem(this.key);
+      if (kept != null && kept !== this.served) {
+        // typed while the server couldn't be reached: it becomes the newest state, and the page begins with it
+        this.text = kept;
+        this.save().then((saved) => saved && location.reload());
+      }
+      this.show();
+    }
+
+    changed(text) {
+      if (!this.url || text === this.text || text == null) return;
+      this.text = text;
+      try {
+        localStorage.setItem(this.key, text);
+      } catch {
+        /* the server's copy is the one that counts */
+      }
+      clearTimeout(this.timer);
+      this.timer = setTimeout(() => this.save(), SAVE_AFTER_MS);
+    }
+
+    async save(leaving = false) {
+      clearTimeout(this.timer);
+      if (!this.url || this.closed || this.text === this.served) return false;
+      const source = this.text;
+      try {
+        const answer = await fetch(this.url, {
+          method: "PUT",
+          headers: { "content-type": "application/json" },
+          body: JSON.stringify({ source }),
+          keepalive: leaving && source.length < 60000,
+        });
+        const told = await answer.json();
+        if (!answer.ok) {
+          this.closed = answer.status !== 500;
+          this.trouble = told.detail || "Not saved.";
+        } else {
+          this.served = source;
+          this.savedAt = Date.now();
+          this.trouble = null;
+          if (this.text === source) localStorage.removeItem(this.key);
+          this.show();
+          return true;
+        }
+      } catch {
+        this.trouble = "Not saved: offline, kept in this browser";
+        this.timer = setTimeout(() => this.save(), RETRY_MS);
+      }
+      this.show();
+      return false;
+    }
+
+    show() {
+      const state = this.element.querySelector(".save-state");
+      if (!state || !this.url) return;
+      const words = this.trouble || (this.text !== this.served ? "Saving…" : this.savedAt ? `Saved ${ago(Date.now() - this.savedAt)}` : "");
+      if (state.textContent !== words) state.textContent = words;
+      state.classList.toggle("trouble", Boolean(this.trouble));
+    }
+  }
+
+  let openCode = null;
+  const code = {
+    mount(element, watch) {
+      openCode = new CodeDraft(element);
+      openCode.open();
+      watch("value", () => openCode.open());
+    },
+    changed: (text) => openCode?.changed(text),
+  };
+
   const go = (url) => {
     if (typeof url === "string" && url.startsWith("/")) location.assign(url);
   };
 
-  window.vivalab = { room, acts, tidy, own, attention, go };
+  window.vivalab = { room, code, acts, tidy, own, attention, go };
 })();

@@ -93,3 +93,14 @@ class Runs(Database):
         if found is None:
             raise NotFound("run")
         return found
+
+    def code_runs(self, *, user_id: str, exercise: str, attempt_id: str | None, limit: int = 50) -> list[Run]:
+        """Return one's own runs of code for an exercise, newest first, beside an attempt or without one."""
+        query = (
+            select(Run)
+            .where(Run.user_id == user_id, col(Run.attempt_id) == attempt_id, Run.kind == "code")
+            .order_by(col(Run.created_at).desc())
+        )
+        with self._reading() as database:
+            found = database.exec(query.limit(10 * limit))
+            return [run for run in found if run.settings.get("exercise") == exercise][:limit]

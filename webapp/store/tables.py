@@ -275,6 +275,20 @@ class Run(Table, table=True):
     created_at: datetime = Field(default_factory=utc_now, sa_type=UtcDateTime)
 
 
+class CodeDraft(Table, table=True):
+    """A saved state of somebody's code for an exercise, beside an attempt or without one; the newest counts."""
+
+    __tablename__ = "code_draft"
+    __table_args__ = (Index(None, "user_id", "exercise", "attempt_id"),)
+
+    id: str = Field(default_factory=new_id, primary_key=True, max_length=32)
+    user_id: str = Field(foreign_key="user.id", max_length=32)
+    exercise: str = Field(max_length=32)
+    attempt_id: str | None = Field(default=None, foreign_key="attempt.id", max_length=32)
+    source: str = Field(sa_type=Text)
+    saved_at: datetime = Field(sa_type=UtcDateTime)
+
+
 class SignInFailure(Table, table=True):
     """One failed sign-in, for the rate limit; the address is held as a hash only."""
 
