@@ -55,6 +55,7 @@ SANDBOX_HANDLERS = {
     "stop": "nothing of anybody",
     "show_choice": "nothing of anybody",
     "load_model": "refused",
+    "open_question": "refused",
     "open_pipeline": "refused",
     "run_pipeline": "own uploads only",
     "open_comparison": "refused",

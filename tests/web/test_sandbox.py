@@ -92,7 +92,14 @@ def test_a_run_is_shown_to_its_owner_alone(guest: Any, stranger: Any) -> None:
     assert "What color is the star?" in json.dumps(mine)
     assert "nothing here for you" in json.dumps(theirs)
     assert "What color" not in json.dumps(call(stranger, "open_pipeline", [], query=f"?run={run_id}"))
+    assert "What color" in json.dumps(call(guest, "open_question", [], query=f"?run={run_id}"))
+    assert "What color" not in json.dumps(call(stranger, "open_question", [], query=f"?run={run_id}"))
     assert "What color" not in json.dumps(call(stranger, "load_runs", []))
+
+
+def test_a_map_without_a_picture_says_why_and_gives_its_button_back(guest: Any) -> None:
+    done = call(guest, "map_answer", [ask(guest, source=""), 8])
+    assert "nothing to hide" in json.dumps(done)
 
 
 def test_the_tensors_of_a_run_are_those_of_its_stages_and_its_owners_alone(guest: Any, stranger: Any) -> None:

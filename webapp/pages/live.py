@@ -10,7 +10,7 @@ from webapp.pages.frame import ACTS, attempt_in, candidate, in_words, log
 from webapp.pages.model import model_line
 from webapp.pages.trace import figures, render_trace
 from webapp.pages.view import render, view
-from webapp.runs import outcome, receipt_of
+from webapp.runs import Asked, outcome, receipt_of
 from webapp.services import MODEL_WAIT_SECONDS, Services
 from webapp.words import SORRY, words
 
@@ -62,6 +62,18 @@ def build(page: gr.Blocks, services: Services, *, compact: bool = False) -> gr.e
     def stop(request: gr.Request) -> list[Any]:
         candidate(request)
         return idle()
+
+    if not compact:
+
+        @in_words
+        def open_question(request: gr.Request) -> list[Any]:
+            user_id, run_id = candidate(request), str(request.query_params.get("run", ""))
+            if not run_id:
+                return [gr.skip()] * 3
+            asked = Asked.of(services.store.run(user_id=user_id, run_id=run_id).settings)
+            return [*pictures.choice(asked.pictures[0] if asked.pictures else ""), asked.prompt]
+
+        page.load(open_question, None, [*chooser.outputs, prompt], queue=False)
 
     ideas.select(take_idea, None, prompt, queue=False)
     asking = gr.on(

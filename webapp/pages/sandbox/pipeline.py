@@ -6,9 +6,9 @@ from typing import Any
 
 import gradio as gr
 
-from sandbox import BadInput, Engine, Reply, Request
+from sandbox import BadInput, BadOption, Engine, Reply, Request
 from sandbox.labs.occlusion import OcclusionMap, occlude
-from webapp.pages.frame import candidate, in_words
+from webapp.pages.frame import candidate, in_words, spoken
 from webapp.pages.live import said
 from webapp.pages.maps import attention_weights, render_attention, render_occlusion
 from webapp.pages.sandbox import controls
@@ -96,17 +96,12 @@ def build(page: gr.Blocks, services: Services) -> None:
     def map_answer(run_id: str, along: int, request: gr.Request) -> Iterator[list[Any]]:
         run = services.store.run(user_id=candidate(request), run_id=run_id)
         yield [gr.skip(), gr.update(visible=False), gr.update(visible=True)]
-        engine = services.engine.get(timeout=MODEL_WAIT_SECONDS)
-        asked = Asked.of(run.settings).request(services.pictures, run.user_id)
-        # one token is enough to learn what the vision tower saw
-        trace = engine.answer_many([replace(asked, max_new_tokens=1)])[0].trace
-        answer = str(run.figures["text"])
-        found: OcclusionMap | None = None
-        for found in occlude(engine, asked, trace, run.figures["tokens"], blocks=4 if along == 4 else 8):
-            yield [render_occlusion(found, trace, answer), gr.skip(), gr.skip()]
-        if found is not None:
-            keep_map(services, run, found)
-        yield [gr.skip(), *idle_map()]
+        try:
+            for shown in map_of(services, run, blocks=4 if along == 4 else 8):
+                yield [shown, gr.skip(), gr.skip()]
+            yield [gr.skip(), *idle_map()]
+        except Exception as error:
+            yield [render("trouble", sentence=str(spoken(error).message)), *idle_map()]
 
     @in_words
     def stop_map(request: gr.Request) -> list[Any]:
@@ -140,6 +135,21 @@ def where_it_looks(engine: Engine, request: Request, reply: Reply) -> str:
         return render_attention(attention_weights(engine, request, reply), reply.trace)
     except BadInput as problem:
         return render("no_map", why=str(problem))
+
+
+def map_of(services: Services, run: Run, *, blocks: int) -> Iterator[str]:
+    """Map a run's answer and yield how far it is, as HTML; a finished map is kept as a run of its own."""
+    engine = services.engine.get(timeout=MODEL_WAIT_SECONDS)
+    asked = Asked.of(run.settings).request(services.pictures, run.user_id)
+    # one token is enough to learn what the vision tower saw
+    trace = engine.answer_many([replace(asked, max_new_tokens=1)])[0].trace
+    if trace.pixels is None:
+        raise BadOption("This answer was given without a picture, so there is nothing to hide.")
+    found: OcclusionMap | None = None
+    for found in occlude(engine, asked, trace, run.figures["tokens"], blocks=blocks):
+        yield render_occlusion(found, trace, str(run.figures["text"]))
+    if found is not None:
+        keep_map(services, run, found)
 
 
 def keep_map(services: Services, run: Run, found: OcclusionMap) -> None:
