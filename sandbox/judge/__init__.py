@@ -7,7 +7,9 @@ Not covered: style, and what can be seen only inside the candidate's process bey
 """
 
 from sandbox.judge.bench import Exercise, Probe
+from sandbox.judge.exercises import EXERCISES
 from sandbox.judge.judging import find, judge, probes_of
+from sandbox.judge.prompting import PHRASES
 from sandbox.judge.verdict import Check, Verdict
 
-__all__ = ["Check", "Exercise", "Probe", "Verdict", "find", "judge", "probes_of"]
+__all__ = ["EXERCISES", "PHRASES", "Check", "Exercise", "Probe", "Verdict", "find", "judge", "probes_of"]

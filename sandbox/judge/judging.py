@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from sandbox.errors import BadInput, BadOption, EngineFailed
 from sandbox.jail import Jail, JailUnavailable
 from sandbox.judge.bench import Bench, Exercise, Probe, Wrong
+from sandbox.judge.exercises import EXERCISES
 from sandbox.judge.verdict import Check, Verdict
 from sandbox.loader import load_engine
 from sandbox.settings import SandboxSettings
@@ -97,8 +98,6 @@ def judge(
 
 def find(exercise: str) -> Exercise:
     """Return an exercise's rules; BadOption if there is none of that name."""
-    from sandbox.judge.exercises import EXERCISES
-
     if exercise not in EXERCISES:
         raise BadOption(f"There is no judge for {exercise!r}; there is one for {', '.join(EXERCISES)}.")
     return EXERCISES[exercise]
