@@ -91,7 +91,8 @@ class Engine:
         if self._compiler:
             self._scheduler.on_table = self._compiler.begin
         self._pipeline = Pipeline(checkpoint, settings, self._scheduler, self._caches)
-        weakref.finalize(self, self._scheduler.close)  # an engine that nobody holds any more frees its model
+        unheld = weakref.finalize(self, self._scheduler.close)  # an engine that nobody holds any more frees its model
+        unheld.atexit = False  # the scheduler sees to that itself
 
     @property
     def description(self) -> str:

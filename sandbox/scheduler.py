@@ -7,9 +7,11 @@ that a crowd of new prompts can't hold up the text of others.
 
 from __future__ import annotations
 
+import atexit
 import logging
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -33,6 +35,9 @@ PAUSE = 0.05
 
 MOMENT = 0.006
 """Seconds after a request's arrival for which a step waits for it, so that those who come together start together."""
+
+EXIT_SECONDS = 5.0
+"""Seconds that the end of the process waits for the model's thread to finish what it does."""
 
 log = logging.getLogger(__name__)
 
@@ -111,6 +116,7 @@ class Scheduler:
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="model", daemon=True)
         self._thread.start()
+        _running.add(self)
 
     def call(self, function: Callable[..., T], *inputs: Any, user: str = "") -> T:
         """Run a function in the model's thread when it is the user's turn, and return what it gives."""
@@ -421,6 +427,19 @@ class Scheduler:
                 continue
             with self._work:
                 self._batches.remove(batch)
+
+
+_running: weakref.WeakSet[Scheduler] = weakref.WeakSet()
+
+
+@atexit.register
+def end_all() -> None:
+    """End the threads while Python still runs: one that wakes up later inside PyTorch would abort the process."""
+    running = list(_running)
+    for scheduler in running:
+        scheduler.close()
+    for scheduler in running:
+        scheduler._thread.join(EXIT_SECONDS)
 
 
 def in_words(error: BaseException) -> BaseException:

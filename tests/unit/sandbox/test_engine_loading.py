@@ -32,6 +32,12 @@ def test_the_loader_goes_from_idle_to_ready(random_llava):
     assert loader.get() is engine
 
 
+def test_a_script_that_never_closes_its_engine_ends_well(random_llava):
+    code = f"import sandbox; sandbox.load_engine({str(random_llava)!r}).answer('What?', max_new_tokens=2)"
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_asking_for_the_engine_starts_it(random_llava):
     assert EngineLoader(settings_for(random_llava)).get(timeout=60).answer("What?", max_new_tokens=1).tokens
 
