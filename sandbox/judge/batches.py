@@ -421,7 +421,7 @@ def end_to_end(bench: Bench) -> str:
         rows: Any = preprocess.preprocess(images, checkpoint.processor.image_processor) if images else []
         requests.append({"input_ids": ids, "images": list(rows)})
     pad = checkpoint.tokenizer.pad_token_id
-    per_image = checkpoint.processor.patch_size and _tokens_per_image(engine)
+    per_image = checkpoint.processor.patch_size and tokens_per_image_of(engine)
     each = Case("live requests", requests, checkpoint.image_token, 0 if pad is None else int(pad), per_image)
     value = collated(bench, each)
     for key in ("input_ids", "attention_mask"):
@@ -433,8 +433,8 @@ def end_to_end(bench: Bench) -> str:
     expect_array(given, "pixel_values", None, (len(each.images), *each.images[0].shape))
     if int((ids == each.image_token).sum()) != per_image * len(each.images):
         raise Wrong(f"Not run: {per_image * len(each.images)} image tokens are expected in the batch.")
-    mine = engine.compute(_generate, checkpoint, value)
-    alone = [engine.compute(_generate, checkpoint, _alone(each, number))[0] for number in range(len(requests))]
+    mine = engine.compute(generate, checkpoint, value)
+    alone = [engine.compute(generate, checkpoint, alone_of(each, number))[0] for number in range(len(requests))]
     wrong = [number for number, (one, other) in enumerate(zip(mine, alone, strict=True)) if one != other]
     if wrong:
         number = wrong[0]
@@ -447,13 +447,15 @@ def end_to_end(bench: Bench) -> str:
     return f"All {len(requests)} greedy answers are those of the requests one by one."
 
 
-def _tokens_per_image(engine: Any) -> int:
+def tokens_per_image_of(engine: Any) -> int:
+    """Return how many tokens a picture takes."""
     vision = engine.checkpoint.model.config.vision_config
     patches = (vision.image_size // vision.patch_size) ** 2
     return int(patches if engine.checkpoint.strategy == "default" else patches + 1)
 
 
-def _alone(each: Case, number: int) -> dict[str, Any]:
+def alone_of(each: Case, number: int) -> dict[str, Any]:
+    """Return one request as a batch of its own."""
     ids = np.array([each.rows[number]], np.int64)
     images = each.requests[number]["images"]
     return {
@@ -463,7 +465,7 @@ def _alone(each: Case, number: int) -> dict[str, Any]:
     }
 
 
-def _generate(checkpoint: Any, batch: dict[str, Any]) -> list[list[int]]:
+def generate(checkpoint: Any, batch: dict[str, Any]) -> list[list[int]]:
     """Answer a collated batch greedily, by transformers' own `generate`; end tokens and what follows are cut."""
     import torch
 

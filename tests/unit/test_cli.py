@@ -1,5 +1,8 @@
 """The `vivalab` command."""
 
+import subprocess
+import sys
+
 import pytest
 from typer.testing import CliRunner
 
@@ -11,7 +14,7 @@ run = CliRunner()
 
 def test_help_lists_every_command() -> None:
     shown = run.invoke(main, ["--help"]).output
-    for command in ("serve", "content", "train-tiny", "hash-password"):
+    for command in ("serve", "content", "evaluate", "train-tiny", "hash-password"):
         assert command in shown
 
 
@@ -46,3 +49,8 @@ def test_a_hashed_password_opens_the_gate(capsys: pytest.CaptureFixture[str]) ->
     done = run.invoke(main, ["hash-password"], input="quiet words\nquiet words\n")
     printed = next(line for line in done.output.splitlines() if "$argon2" in line)
     assert Gatekeeper(printed[printed.index("$argon2") :], key="k").open
+
+
+def test_the_app_is_imported_without_pytorch_so_that_the_first_page_does_not_wait_for_it():
+    code = "import sys, webapp.app; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], timeout=120, check=False).returncode == 0

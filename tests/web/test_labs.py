@@ -73,3 +73,14 @@ def test_a_clip_is_sampled_when_the_page_opens_and_its_frames_can_be_asked_about
     expect(page.locator("tr", has_text="the first frames")).to_contain_text("1 of 5")
     page.get_by_role("button", name="Ask about these frames").click()
     expect(page.get_by_text("5 frames, 320 image tokens.")).to_be_visible()
+
+
+def test_ones_own_stage_answers_beside_the_models(page: Page) -> None:
+    opened(page, "/sandbox/swap")
+    expect(page.locator(".cm-content")).to_contain_text("def preprocess")
+    page.get_by_role("button", name="Swap it in and ask").click()
+    expect(page.get_by_text("How far apart the stages come")).to_be_visible()
+    expect(page.locator("tr", has_text="preprocess").first).to_contain_text("1×3×112×112")
+    page.locator(".cm-content").fill("def preprocess(image, **settings):\n    return missing\n")
+    page.get_by_role("button", name="Swap it in and ask").click()
+    expect(page.get_by_role("alert")).to_contain_text("NameError")

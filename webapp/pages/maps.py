@@ -1,20 +1,23 @@
 """Maps over a picture's patches: where an answer's tokens look, and what the answer hangs on."""
 
 import base64
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sandbox import BadOption, Engine, Reply, Request, Trace
+from sandbox import BadOption, Reply, Request, Trace
 from sandbox.labs.occlusion import OcclusionMap
 from webapp.pages.trace import data_url, pictures
 from webapp.pages.view import render
+
+if TYPE_CHECKING:
+    from sandbox import Engine
 
 MOST_WEIGHTS = 3_000_000
 """Largest number of attention weights that a page carries, at two bytes each; above it heads are averaged."""
 
 
-def attention_weights(engine: Engine, request: Request, reply: Reply) -> np.ndarray:
+def attention_weights(engine: "Engine", request: Request, reply: Reply) -> np.ndarray:
     """Return the attention of the answer's tokens over the image tokens, float32 (layers, heads, T, C).
 
     Where that is more than a page can carry, heads is 1: their mean, computed a layer at a time.

@@ -1,13 +1,13 @@
 """Two settings of anything side by side: both answers, and how far apart the stages come."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import gradio as gr
 from pydantic import TypeAdapter, ValidationError
 
 from sandbox import BadOption, Reply
-from sandbox.labs.compare import Comparison, Variant, compare
+from sandbox.labs.compare import Comparison, Difference, Variant, compare
 from sandbox.labs.preprocessing import FITS, NORMALIZATIONS
 from webapp.pages import pictures
 from webapp.pages.frame import ACTS, candidate, in_words
@@ -165,19 +165,24 @@ def kept(found: Comparison) -> dict[str, Any]:
         "text": "\n".join(f"{label}: {reply.text}" for label, reply in zip(LABELS, found.replies, strict=True)),
         "same_answer": "yes" if found.same_answer else "no",
         "first_difference": found.first_difference or "none",
-        "differences": [
-            {
-                "stage": step.stage,
-                "shapes": [list(each) for each in step.shapes],
-                "max_abs": step.max_abs,
-                "mean_abs": step.mean_abs,
-                "cosine": step.cosine,
-                "unequal": step.unequal,
-            }
-            for step in found.differences
-        ],
+        "differences": plain_differences(found.differences),
         "traces": [reply.trace.summary() for reply in found.replies],
     }
+
+
+def plain_differences(found: Sequence[Difference]) -> list[dict[str, Any]]:
+    """Return how far apart the stages come, for a run's figures."""
+    return [
+        {
+            "stage": step.stage,
+            "shapes": [list(each) for each in step.shapes],
+            "max_abs": step.max_abs,
+            "mean_abs": step.mean_abs,
+            "cosine": step.cosine,
+            "unequal": step.unequal,
+        }
+        for step in found
+    ]
 
 
 def render_comparison(found: Comparison, run_id: str) -> str:

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from sandbox import BadInput, BadOption, Engine, Reply, Request
+from sandbox import BadInput, BadOption, Reply, Request
 from sandbox.labs.occlusion import OcclusionMap, occlude
 from webapp.pages.frame import candidate, in_words, spoken
 from webapp.pages.live import said
@@ -17,6 +17,9 @@ from webapp.pages.view import render, view
 from webapp.runs import Asked, outcome, receipt_of
 from webapp.services import MODEL_WAIT_SECONDS, Services
 from webapp.store import Run
+
+if TYPE_CHECKING:
+    from sandbox import Engine
 
 NAME = "Pipeline"
 PATH = "pipeline"
@@ -127,7 +130,7 @@ def build(page: gr.Blocks, services: Services) -> None:
     stop_button.click(stop_map, None, [map_button, stop_button], cancels=mapping, queue=False)
 
 
-def where_it_looks(engine: Engine, request: Request, reply: Reply) -> str:
+def where_it_looks(engine: "Engine", request: Request, reply: Reply) -> str:
     """Return the card on attention; empty without a picture."""
     if not reply.trace.image_tokens:
         return ""
