@@ -7,14 +7,13 @@ plain or by the compiled one, and receipts name which.
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
-from pathlib import Path
+from types import FunctionType, MethodType
 
 import torch
-from platformdirs import user_cache_path
 
+from sandbox.device import SMALL_MODEL
 from sandbox.scheduler import Scheduler
 from sandbox.slots import SlotTable
 
@@ -24,10 +23,9 @@ log = logging.getLogger(__name__)
 class Compiler:
     """Compiles tables in the background, one after the other, and hands them to the scheduler."""
 
-    def __init__(self, scheduler: Scheduler, folder: Path | None = None) -> None:
-        """Take the scheduler, and where compiled code is kept; None is the user's cache folder."""
+    def __init__(self, scheduler: Scheduler) -> None:
+        """Take the scheduler whose tables are compiled."""
         self._scheduler = scheduler
-        self._folder = folder or user_cache_path("vivalab") / "compiled"
         self._started: set[int] = set()
         self._lock = threading.Lock()
         self._state = ""
@@ -55,10 +53,10 @@ class Compiler:
             try:
                 table = like.twin()
                 if like.positions.device.type == "cuda":  # CUDA graphs belong to the thread that made them
-                    self._scheduler.call(compile_step, table, self._folder)
+                    self._scheduler.call(compile_step, table)
                 else:
                     torch.set_num_threads(self._scheduler.threads)  # stands in the code that is made
-                    compile_step(table, self._folder)
+                    compile_step(table)
             except Exception as error:  # whatever the compiler raises, the plain step goes on
                 log.warning("The step can't be compiled; the plain one goes on", exc_info=True)
                 self._state = f"not compiled: {type(error).__name__}"
@@ -87,20 +85,26 @@ def unavailable(device: str) -> str:
     return ""
 
 
-def compile_step(table: SlotTable, folder: Path) -> None:
+def compile_step(table: SlotTable) -> None:
     """Compile a table's step and run it until it is ready.
 
     On a CPU the code is C++, on CUDA Triton's kernels replayed as CUDA graphs. What was compiled before is taken from
-    the folder, or from TORCHINDUCTOR_CACHE_DIR where that is set.
+    the folder TORCHINDUCTOR_CACHE_DIR. Nothing that the code was made for can change, since it is called for this table
+    alone: so nothing is checked before each step, which would take a third of its time.
     """
-    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(folder))
     import torch._inductor.config as inductor
 
     inductor.compile_threads = 1  # no pool of processes inside a server
-    tensors = [*table.keys, *table.values, table.positions, table.tokens]
-    for tensor in tensors:
+    for tensor in (*table.keys, *table.values, table.positions, table.tokens):
         torch._dynamo.mark_static_address(tensor)
-    mode = "reduce-overhead" if table.positions.device.type == "cuda" else None
-    table.compute = torch.compile(table.forward, fullgraph=True, dynamic=False, mode=mode)
+    cuda = table.positions.device.type == "cuda"
+    options = {
+        "guard_filter_fn": lambda guards: [False] * len(guards),
+        "triton.cudagraphs": cuda,  # what mode="reduce-overhead" is
+        "freezing": not cuda and table.checkpoint.parameters < SMALL_MODEL,  # weights laid out for their kernels, twice
+    }
+    code = SlotTable.forward.__code__.replace(co_name=f"step_{table.slots}_{table.length}")  # found by its code object
+    step = MethodType(FunctionType(code, SlotTable.forward.__globals__), table)
+    table.compute = torch.compile(step, fullgraph=True, dynamic=False, options=options)
     for _ in range(3):  # a CUDA graph is recorded at the second call
         table.step()

@@ -11,6 +11,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
@@ -355,25 +356,25 @@ class Engine:
         leave = self._admission.enter(request.user, self._pipeline.cost(request), stopped)
         try:
             admitted = time.perf_counter()
-            self._scheduler.expect()
-            run = self._pipeline.prepare(request, started)
-            run.waited = admitted - started
-            asked = _Asked(run, None, generate.Spelling(self.checkpoint), request.on_token)
-            if "generate" in request.replace:
-                self._replace_generate(run)
-                leave()
-                news(asked)
-                return asked
-            ticket = asked.ticket = Ticket(run.answer, request.user, stopped)
-            if every:
-                ticket.told = partial(news, asked)
+            with nullcontext() if request.replace else self._scheduler.expecting():
+                run = self._pipeline.prepare(request, started)
+                run.waited = admitted - started
+                asked = _Asked(run, None, generate.Spelling(self.checkpoint), request.on_token)
+                if "generate" in request.replace:
+                    self._replace_generate(run)
+                    leave()
+                    news(asked)
+                    return asked
+                ticket = asked.ticket = Ticket(run.answer, request.user, stopped)
+                if every:
+                    ticket.told = partial(news, asked)
 
-            def ended(_: Any) -> None:
-                leave()
-                news(asked)
+                def ended(_: Any) -> None:
+                    leave()
+                    news(asked)
 
-            ticket.done.add_done_callback(ended)
-            self._scheduler.submit(ticket)
+                ticket.done.add_done_callback(ended)
+                self._scheduler.submit(ticket)
         except BaseException:
             leave()
             raise

@@ -14,6 +14,7 @@ import time
 import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -33,8 +34,8 @@ T = TypeVar("T")
 PAUSE = 0.05
 """Seconds between two steps that other work may take while answers are under way."""
 
-MOMENT = 0.006
-"""Seconds after a request's arrival for which a step waits for it, so that those who come together start together."""
+MOMENT = 0.05
+"""Longest that a step waits for a request that has arrived, so that those who come together are stepped together."""
 
 EXIT_SECONDS = 5.0
 """Seconds that the end of the process waits for the model's thread to finish what it does."""
@@ -110,7 +111,7 @@ class Scheduler:
         self._tables: dict[int, _Table] = {}
         self._ready: dict[int, SlotTable] = {}
         """Compiled tables that take a plain one's place once it is empty."""
-        self._hope = 0.0
+        self._hopes: list[float] = []
         """Until when a step waits for those who are on their way, by `time.perf_counter()`."""
         self._work = threading.Condition()
         self._closed = False
@@ -145,9 +146,18 @@ class Scheduler:
             self._joining.setdefault(length, Turns()).put(ticket.user, ticket)
             self._work.notify()
 
-    def expect(self) -> None:
+    @contextmanager
+    def expecting(self) -> Iterator[None]:
         """Say that a request is on its way: while a slot is free, the next step waits a moment for it."""
-        self._hope = time.perf_counter() + MOMENT
+        until = time.perf_counter() + MOMENT
+        with self._work:
+            self._hopes.append(until)
+        try:
+            yield
+        finally:
+            with self._work:
+                self._hopes.remove(until)
+                self._work.notify()
 
     def withdraw(self, ticket: Ticket) -> None:
         """End an answer that was stopped, if it still waits; if it has a slot, that is freed at its next step."""
@@ -251,8 +261,8 @@ class Scheduler:
     def _someone_comes(self, until: float) -> bool:
         """Wait a moment for requests that are on their way to free slots; return whether something arrived."""
         now = time.perf_counter()
-        left = min(self._hope, until) - now
         with self._work:
+            left = min(max(self._hopes, default=0.0), until) - now
             if left <= 0 or not any(table.taken < len(table.tickets) for table in self._tables.values()):
                 return False
             if not (self._calls or any(self._joining.values())):

@@ -17,8 +17,8 @@ from sandbox.checkpoint import Checkpoint
 
 SHORTEST = 128
 """Positions of the shortest table; each further one has twice as many, up to the context."""
-FINE = 16
-"""Parts of a prompt are padded to a multiple of this many tokens up to 256, of four times as many above."""
+FINE = 8
+"""Parts of a prompt are padded to a multiple of this many tokens up to 256, of eight times as many above."""
 
 KeyValues = list[tuple[torch.Tensor, torch.Tensor]]
 """Keys and values (1, heads, tokens, head width) of each layer."""
@@ -34,7 +34,7 @@ def table_length(tokens: int, context: int) -> int:
 
 def padded_length(tokens: int) -> int:
     """Return the length to which a part of a prompt is padded."""
-    step = FINE if tokens <= 256 else 4 * FINE
+    step = FINE if tokens <= 256 else 8 * FINE
     return -(-tokens // step) * step
 
 

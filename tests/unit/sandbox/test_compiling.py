@@ -61,7 +61,7 @@ def test_without_a_compiler_the_engine_says_so_and_goes_on(random_llava, monkeyp
 
 
 def test_what_the_compiler_refuses_is_stepped_plainly(random_llava, monkeypatch, caplog):
-    def refuse(table, folder):
+    def refuse(table):
         raise RuntimeError("no")
 
     monkeypatch.setattr("sandbox.compiling.compile_step", refuse)
