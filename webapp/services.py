@@ -1,5 +1,6 @@
 """What the pages and routes work with: one object, made once for an application."""
 
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -137,6 +138,8 @@ class Services:
         self.grader.start()
         self.worker.start()
         self.engine.start()
+        # the jail tests itself at its first look; nobody should wait for that
+        threading.Thread(target=lambda: self.jail.status, name="jail test", daemon=True).start()
 
     def close(self) -> None:
         """Stop the background work, end every run of code and let the store go."""

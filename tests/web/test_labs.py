@@ -73,6 +73,10 @@ def test_a_clip_is_sampled_when_the_page_opens_and_its_frames_can_be_asked_about
     expect(page.locator("tr", has_text="the first frames")).to_contain_text("1 of 5")
     page.get_by_role("button", name="Ask about these frames").click()
     expect(page.get_by_text("5 frames, 320 image tokens.")).to_be_visible()
+    page.get_by_role("link", name="Kept run").click()
+    page.get_by_role("link", name="Open with these settings").click()
+    page.wait_for_url("**/sandbox/video?run=*")
+    expect(page.get_by_label("the first frames")).to_be_checked()
 
 
 def test_ones_own_stage_answers_beside_the_models(page: Page) -> None:

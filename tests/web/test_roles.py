@@ -68,7 +68,9 @@ SANDBOX_HANDLERS = {
     "load_run": "refused",
     "delete_run": "refused",
     "repeat_run": "refused",
+    "open_table": "refused",
     "work_table": "own uploads only",
+    "open_clip": "refused",
     "stop_table": "nothing of anybody",
     "take_search_idea": "nothing of anybody",
     "search_by_words": "own uploads only",
@@ -86,7 +88,7 @@ SANDBOX_HANDLERS = {
     "reset_code_in_sandbox": "own code only",
     "bring_back_in_sandbox": "own code only",
 }
-REVIEW_HANDLERS = {"grade_again", "load_queue", "load_attempt", "decide", "load_questions"}
+REVIEW_HANDLERS = {"grade_again", "load_queue", "load_attempt", "decide", "load_questions", "load_system"}
 
 
 @pytest.fixture(scope="module")

@@ -31,7 +31,12 @@ class Link(NamedTuple):
     href: str
 
 
-REVIEW_LINKS = (Link("Review", "/review/"), Link("Questions", "/review/questions"), Link("Practice", "/"))
+REVIEW_LINKS = (
+    Link("Review", "/review/"),
+    Link("Questions", "/review/questions"),
+    Link("System", "/review/system"),
+    Link("Practice", "/"),
+)
 
 
 def candidate_bar(here: str, services: Services) -> gr.HTML:

@@ -5,7 +5,7 @@ from typing import Any
 import gradio as gr
 
 from webapp import review
-from webapp.pages import code, questions
+from webapp.pages import code, questions, system
 from webapp.pages.calls import asked
 from webapp.pages.frame import ACTS, REVIEW_LINKS, TIDY, attempt_in, bar, interviewer, page_in_words
 from webapp.pages.kept import evidence
@@ -24,7 +24,7 @@ CHOICES = [("", "Undecided"), *((verdict.value, name) for verdict, (name, _) in 
 
 
 def review_pages(services: Services) -> gr.Blocks:
-    """Return the list of submitted attempts, one attempt's view, and the questions."""
+    """Return the list of submitted attempts, one attempt's view, the questions, and the system."""
     may_sign_out = not services.settings.personal
     with gr.Blocks(title="Vivalab review", analytics_enabled=False, fill_width=True) as pages:
         gr.Navbar(visible=False)
@@ -80,6 +80,8 @@ def review_pages(services: Services) -> gr.Blocks:
 
     with pages.route("Questions", questions.PATH, show_in_navbar=False) as page:
         questions.build(page, services)
+    with pages.route("System", system.PATH, show_in_navbar=False) as page:
+        system.build(page, services)
     return pages
 
 

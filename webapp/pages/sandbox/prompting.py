@@ -65,6 +65,17 @@ def build(page: gr.Blocks, services: Services) -> None:
                 results = view(results_of([], [], [], BEGIN))
 
     @in_words
+    def open_table(request: gr.Request) -> list[Any]:
+        user_id, run_id = candidate(request), str(request.query_params.get("run", ""))
+        if not run_id:
+            return [gr.skip()] * 4
+        settings = services.store.run(user_id=user_id, run_id=run_id).settings
+        kept = ROWS.validate_python(settings.get("rows", ()))
+        by = next((name for name, value in SCORES.items() if value == settings.get("score")), "Same answer")
+        typed = "\n".join(str(prompt).replace("\n", "\\n") for prompt in settings.get("prompts", ()))
+        return [ROWS.dump_json(kept).decode(), render_table(kept), typed, by]
+
+    @in_words
     def work_table(
         stored: str, source: str, typed_prompts: str, by: str, request: gr.Request, event: gr.EventData
     ) -> Iterator[list[Any]]:
@@ -84,6 +95,7 @@ def build(page: gr.Blocks, services: Services) -> None:
         return gr.update(visible=False)
 
     outputs = [rows, table, results, stop_button]
+    page.load(open_table, None, [rows, table, prompts, score], queue=False)
     working = table.select(
         work_table, [rows, chooser.source, prompts, score], outputs, concurrency_limit=4, concurrency_id="prompting"
     )

@@ -39,7 +39,7 @@ def build(page: gr.Blocks, services: Services) -> None:
         with gr.Column(elem_classes=["stack"]):
             with gr.Column(elem_classes=["card"]):
                 stage = gr.Radio(
-                    [(f"{each.name}: {each.function}", each.name) for each in STAGES_TO_SWAP.values()],
+                    [(each.function, each.name) for each in STAGES_TO_SWAP.values()],
                     value=first,
                     label="Stage",
                 )

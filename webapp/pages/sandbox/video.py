@@ -85,8 +85,23 @@ def build(page: gr.Blocks, services: Services) -> None:
         note = f"{len(frames)} frames{tokens}. {figures(done)}"
         yield [gr.skip(), said(done.text, asked=text, note=note, run_id=run.id)]
 
+    @in_words
+    def open_clip(request: gr.Request) -> list[Any]:
+        user_id, run_id = candidate(request), str(request.query_params.get("run", ""))
+        if not run_id:
+            return [gr.skip()] * 5
+        settings = services.store.run(user_id=user_id, run_id=run_id).settings
+        clip, chosen = settings.get("clip", 0), str(settings.get("strategy", ""))
+        return [
+            clip if isinstance(clip, str) else "",
+            clip if isinstance(clip, int) else 0,
+            chosen if chosen in STRATEGIES else gr.skip(),
+            len(settings.get("frames", ())) or gr.skip(),
+            str(settings.get("prompt", "")),
+        ]
+
     choices = [source, seed, strategy, budget]
-    page.load(sample_clip, choices, strip)
+    page.load(open_clip, None, [*choices, prompt], queue=False).then(sample_clip, choices, strip)
     upload.input(take_clip, upload, [source, upload])
     seed.input(None, None, source, js="() => ''")
     sample_button.click(sample_clip, choices, strip)
