@@ -45,6 +45,14 @@ class Batch:
 
 
 @dataclass(frozen=True)
+class Latency:
+    """How long somebody waited who asked when the whole set was asked, in seconds."""
+
+    first_token: float
+    whole: float
+
+
+@dataclass(frozen=True)
 class BatchReport:
     """What a way of answering gave and cost."""
 
@@ -55,11 +63,18 @@ class BatchReport:
     """From the call to the last answer."""
     batches: list[Batch]
     """Empty for `slots`, which has no batches: the replies' receipts tell the slots and padded prompts."""
+    latencies: list[Latency]
+    """From the call, in the order of the requests."""
 
     @property
     def tokens_per_second(self) -> float:
         """New tokens of all answers over all seconds."""
         return sum(len(reply.tokens) for reply in self.replies) / self.seconds
+
+
+def latencies(moments: Sequence[Sequence[float]], started: float) -> list[Latency]:
+    """Return latencies from each answer's moments (start of prefill, then each token) and that of the call."""
+    return [Latency(each[1] - started, each[-1] - started) for each in moments]
 
 
 def plan(lengths: Sequence[int], limits: Sequence[int], strategy: Strategy, size: int) -> list[list[int]]:

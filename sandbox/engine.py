@@ -25,7 +25,7 @@ from PIL import Image
 
 from sandbox.admission import Admission
 from sandbox.attention import attention
-from sandbox.batches import Batch, BatchReport, Strategy, plan
+from sandbox.batches import Batch, BatchReport, Strategy, latencies, plan
 from sandbox.cache import CacheReport, together
 from sandbox.caches import Caches
 from sandbox.checkpoint import Checkpoint, load_checkpoint
@@ -146,6 +146,10 @@ class Engine:
         Raises:
             BadInput: One of the requests is wrong; the others are stopped.
         """
+        return [self._reply(each) for each in self._answered(requests)]
+
+    def _answered(self, requests: Sequence[Request]) -> list[_Asked]:
+        """Answer several prompts together and return once all have ended; errors as `answer_many`."""
         stop = threading.Event()
         news: SimpleQueue[_Asked] = SimpleQueue()
         asked: list[_Asked] = []
@@ -164,7 +168,7 @@ class Engine:
                 if each.ticket:
                     self._scheduler.withdraw(each.ticket)
             raise
-        return [self._reply(each) for each in asked]
+        return asked
 
     def stream(self, prompt: str, images: Sequence[ImageSource] = (), **options: Any) -> Iterator[Event]:
         """Answer one prompt piece by piece.
@@ -219,8 +223,12 @@ class Engine:
             raise BadOption(f"Batches of at least 1 are {', '.join(get_args(Strategy))}; {strategy}, {size} was given.")
         started = time.perf_counter()
         if strategy == "slots":
-            replies = self.answer_many(requests)
-            return BatchReport(strategy, replies, time.perf_counter() - started, [])
+            asked = self._answered(requests)
+            seconds = time.perf_counter() - started
+            moments = [each.run.answer.moments for each in asked]
+            return BatchReport(
+                strategy, [self._reply(each) for each in asked], seconds, [], latencies(moments, started)
+            )
         asked, leaves = [], []
         try:
             for request in requests:
@@ -251,7 +259,7 @@ class Engine:
         for batch in batches:
             for index in batch.rows:
                 replies[index] = replace(replies[index], trace=replace(replies[index].trace, batch=len(batch.rows)))
-        return BatchReport(strategy, replies, seconds, batches)
+        return BatchReport(strategy, replies, seconds, batches, latencies([a.moments for a in answers], started))
 
     def compute(self, function: Callable[..., T], *inputs: Any) -> T:
         """Run a function in the model's thread, between two steps of the answers, and return what it gives."""

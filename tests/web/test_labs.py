@@ -88,3 +88,31 @@ def test_ones_own_stage_answers_beside_the_models(page: Page) -> None:
     page.locator(".cm-content").fill("def preprocess(image, **settings):\n    return missing\n")
     page.get_by_role("button", name="Swap it in and ask").click()
     expect(page.get_by_role("alert")).to_contain_text("NameError")
+
+
+def test_one_click_answers_the_requests_in_four_ways_and_tells_whether_the_answers_are_the_same(page: Page) -> None:
+    opened(page, "/sandbox/batching")
+    for _ in range(5):
+        before = page.locator(".ask").count()
+        page.get_by_role("button", name="Remove request 2").click()
+        expect(page.locator(".ask")).to_have_count(before - 1)
+    page.get_by_label("Pictures of request 2").fill("2")
+    page.get_by_label("Pictures of request 2").press("Tab")
+    expect(page.locator(".ask").nth(1).locator("img")).to_have_count(2)
+    page.get_by_role("button", name="Answer them in four ways").click()
+    expect(page.get_by_text("Every answer is token for token the one that was given alone.")).to_be_visible()
+    expect(page.locator("tr", has_text="Slots (this engine)")).to_contain_text("3 of 3")
+    expect(page.locator(".lane i.padding").first).to_be_visible()
+    page.get_by_role("link", name="Kept run").click()
+    page.get_by_role("link", name="Open with these settings").click()
+    expect(page.locator(".ask")).to_have_count(3)
+
+
+def test_one_click_shows_what_the_caches_save_and_a_second_what_must_miss(page: Page) -> None:
+    opened(page, "/sandbox/cache").get_by_role("button", name="Ask, and ask again").click()
+    expect(page.get_by_text("The three receipts have one hash")).to_be_visible()
+    page.get_by_role("button", name="Try what must miss").click()
+    expect(page.get_by_text("11 of 11 did what they must.")).to_be_visible()
+    page.get_by_role("button", name="Clear the caches").click()
+    expect(page.get_by_text("Cleared: the next questions are computed anew.")).to_be_visible()
+    expect(page.locator("tr", has_text="Vision tower and projector").last).to_contain_text("0.00 of 128")

@@ -87,6 +87,15 @@ SANDBOX_HANDLERS = {
     "stop_code_in_sandbox": "nothing of anybody",
     "reset_code_in_sandbox": "own code only",
     "bring_back_in_sandbox": "own code only",
+    "open_batching": "refused",
+    "work_requests": "nothing of anybody",
+    "stop_requests": "nothing of anybody",
+    "open_caches": "refused",
+    "ask_again": "own uploads only",
+    "ask_cold": "own uploads only",
+    "try_differences": "own uploads only",
+    "stop_differences": "nothing of anybody",
+    "clear_caches": "interviewers only",
 }
 REVIEW_HANDLERS = {"grade_again", "load_queue", "load_attempt", "decide", "load_questions", "load_system"}
 

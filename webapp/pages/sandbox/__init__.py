@@ -6,14 +6,27 @@ import gradio as gr
 
 from webapp.pages.frame import candidate_bar
 from webapp.pages.model import model_choice
-from webapp.pages.sandbox import ask, code, compare, pipeline, prompting, run, runs, search, swap, video
+from webapp.pages.sandbox import (
+    ask,
+    batching,
+    cache,
+    code,
+    compare,
+    pipeline,
+    prompting,
+    run,
+    runs,
+    search,
+    swap,
+    video,
+)
 from webapp.pages.view import render, view
 from webapp.services import Services
 
 CACHE_SECONDS = 3600
 MOUNT = "/sandbox"
 
-TABS: tuple[ModuleType, ...] = (ask, pipeline, compare, prompting, search, video, code, swap, runs)
+TABS: tuple[ModuleType, ...] = (ask, pipeline, compare, prompting, batching, cache, search, video, code, swap, runs)
 """Each has NAME, PATH (under `/sandbox/`) and build(page, services); the first is the sandbox's first page."""
 OTHERS: tuple[ModuleType, ...] = (run,)
 """Pages that are reached by links alone."""
