@@ -1,4 +1,4 @@
-"""Batching: the same requests one by one, in batches of fixed membership, and in the engine's slots, timed and compared.
+"""Batching: the same requests one by one, in batches of fixed membership, and in the engine's slots, timed.
 
 All ways run after each other on the same machine, each over the whole set, and none uses the caches: every picture goes
 through the vision tower once in each. One by one is the measure: the others' answers are held against its tokens and

@@ -98,6 +98,7 @@ def ask_again(engine: Engine, request: Request) -> Iterator[Asking]:
     """
     if not request.images:
         raise BadOption("The caches keep pictures and prompts up to the last picture. Choose a picture.")
+    engine.answer_many([replace(request, cache=False, max_new_tokens=1)])  # else what is set up first looks saved
     for way in WAYS:
         yield Asking(way, engine.answer_many([replace(request, cache=way != WAYS[0])])[0])
 

@@ -100,7 +100,9 @@ def test_one_click_answers_the_requests_in_four_ways_and_tells_whether_the_answe
     page.get_by_label("Pictures of request 2").press("Tab")
     expect(page.locator(".ask").nth(1).locator("img")).to_have_count(2)
     page.get_by_role("button", name="Answer them in four ways").click()
-    expect(page.get_by_text("Every answer is token for token the one that was given alone.")).to_be_visible()
+    expect(page.get_by_text("Every answer is token for token the one that was given alone.")).to_be_visible(
+        timeout=90_000
+    )
     expect(page.locator("tr", has_text="Slots (this engine)")).to_contain_text("3 of 3")
     expect(page.locator(".lane i.padding").first).to_be_visible()
     page.get_by_role("link", name="Kept run").click()
@@ -110,9 +112,9 @@ def test_one_click_answers_the_requests_in_four_ways_and_tells_whether_the_answe
 
 def test_one_click_shows_what_the_caches_save_and_a_second_what_must_miss(page: Page) -> None:
     opened(page, "/sandbox/cache").get_by_role("button", name="Ask, and ask again").click()
-    expect(page.get_by_text("The three receipts have one hash")).to_be_visible()
+    expect(page.get_by_text("The three receipts have one hash")).to_be_visible(timeout=90_000)
     page.get_by_role("button", name="Try what must miss").click()
-    expect(page.get_by_text("11 of 11 did what they must.")).to_be_visible()
+    expect(page.get_by_text("11 of 11 did what they must.")).to_be_visible(timeout=90_000)
     page.get_by_role("button", name="Clear the caches").click()
     expect(page.get_by_text("Cleared: the next questions are computed anew.")).to_be_visible()
     expect(page.locator("tr", has_text="Vision tower and projector").last).to_contain_text("0.00 of 128")

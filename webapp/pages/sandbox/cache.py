@@ -35,8 +35,8 @@ DIFFERENCES = (
     "questions that differ from it in one thing each. What changes a number must miss."
 )
 CANNOT = (
-    "With the tiny model a hit saves milliseconds; with one of 7B parameters seconds. Times hold for this moment: other "
-    "work on this machine is in each of them, and a model of this size is too quick to measure well."
+    "With the tiny model a hit saves milliseconds, of the same order as this machine's other work, which is in every "
+    "time here. How much each layer saves is another matter with a large model: ask there."
 )
 SHARED = "The caches are everybody's who uses this sandbox, so only an interviewer can clear them."
 
@@ -227,7 +227,6 @@ def render_findings(findings: Sequence[Finding], note: str) -> str:
     return render(
         "cache_findings",
         note=note,
-        caches=[LAYERS[cache][0] for cache in CACHES],
         findings=[
             {
                 "name": finding.probe.name,
@@ -245,8 +244,8 @@ def render_findings(findings: Sequence[Finding], note: str) -> str:
 def cells(hits: Hits, expected: Hits) -> list[dict[str, Any]]:
     """Return what each cache did, and what it had to do where that is something else."""
     return [
-        {"says": SAYS[hit], "hit": hit is True, "right": hit == must, "must": SAYS[must]}
-        for hit, must in zip(hits, expected, strict=True)
+        {"cache": cache, "says": SAYS[hit], "hit": hit is True, "right": hit == must, "must": SAYS[must]}
+        for cache, hit, must in zip(CACHES, hits, expected, strict=True)
     ]
 
 
