@@ -39,6 +39,7 @@ from sandbox.receipt import Receipt
 from sandbox.request import Event, Reply, Request
 from sandbox.scheduler import Scheduler, Ticket
 from sandbox.scoring import Score, score
+from sandbox.selftest import encode_group
 from sandbox.settings import SandboxSettings
 from sandbox.stages import generate, prompt
 from sandbox.trace import Trace
@@ -92,6 +93,7 @@ class Engine:
         if self._compiler:
             self._scheduler.on_table = self._compiler.begin
         self._pipeline = Pipeline(checkpoint, settings, self._scheduler, self._caches)
+        self._pipeline.group = self._scheduler.call(encode_group, checkpoint)
         unheld = weakref.finalize(self, self._scheduler.close)  # an engine that nobody holds any more frees its model
         unheld.atexit = False  # the scheduler sees to that itself
 
@@ -108,6 +110,8 @@ class Engine:
 
     @property
     def _slowed(self) -> str:
+        if not self.settings.sandbox_deterministic:
+            return ". Fast mode: the last bits of its numbers depend on the company"
         alone = self._scheduler.alone
         return ". Answers are given one at a time: on this machine company changes their numbers" if alone else ""
 
@@ -373,7 +377,8 @@ class Engine:
                     leave()
                     news(asked)
                     return asked
-                ticket = asked.ticket = Ticket(run.answer, request.user, stopped)
+                repeat = self.settings.sandbox_deterministic if request.deterministic is None else request.deterministic
+                ticket = asked.ticket = Ticket(run.answer, request.user, stopped, repeat=repeat)
                 if every:
                     ticket.told = partial(news, asked)
 

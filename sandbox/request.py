@@ -40,6 +40,9 @@ class Request:
     """Whose question it is: users take turns. Empty is nobody in particular, one user among the others."""
     cache: bool = field(default=True, kw_only=True)
     """Whether what was computed for equal pictures and prompts may be used, and kept for others."""
+    deterministic: bool | None = field(default=None, kw_only=True)
+    """Whether the numbers must be the same alone and in company; None is the settings' choice. If they need not be,
+    prompts that wait together are read together, which is faster; the receipt says so."""
     keep: bool = field(default=False, kw_only=True)
     """Whether the trace gets what each stage gave out, as arrays. Every stage is then computed, without the caches."""
     on_token: Callable[[str], None] | None = field(default=None, kw_only=True)

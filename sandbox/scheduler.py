@@ -25,7 +25,7 @@ from sandbox.cache import ByteCache, CacheUse
 from sandbox.checkpoint import Checkpoint
 from sandbox.errors import EngineFailed, OutOfMemory
 from sandbox.selftest import repeats
-from sandbox.slots import KeyValues, SlotTable, padded_length, read, table_length, to_host
+from sandbox.slots import KeyValues, SlotTable, padded_length, read, read_together, table_length, to_host
 from sandbox.stages.generate import Answer
 from sandbox.turns import Turns
 
@@ -53,6 +53,8 @@ class Ticket:
     """Asked before every step; True ends the answer."""
     told: Callable[[], None] | None = None
     """Called by the model's thread after every token; must return at once."""
+    repeat: bool = True
+    """Whether its numbers must not depend on the company; if they may, prompts that wait together are read together."""
     done: Future[None] = field(default_factory=Future)
     submitted: float = 0.0
     """When it began to wait for a slot, by `time.perf_counter()`."""
@@ -293,7 +295,11 @@ class Scheduler:
                     if not waiting or draining or (table and table.taken == len(table.tickets)):
                         break
                     ticket = waiting.take()
-                if ticket.stopped():
+                    free = table.tickets.count(None) if table else 1
+                    crowd = [] if ticket.repeat else self._crowd(waiting, free - 1)
+                if crowd:
+                    self._begin_together([ticket, *crowd], length)
+                elif ticket.stopped():
                     ticket.done.set_result(None)
                 else:
                     self._begin(ticket, length)
@@ -302,27 +308,55 @@ class Scheduler:
         for length in list(self._ready):
             self._swap(length)
 
+    def _crowd(self, waiting: Turns[Ticket], most: int) -> list[Ticket]:
+        """Take those who are next and may be read together with others."""
+        crowd: list[Ticket] = []
+        while waiting and len(crowd) < most and not waiting.next().repeat:
+            crowd.append(waiting.take())
+        return crowd
+
     def _begin(self, ticket: Ticket, length: int) -> None:
         """Read a prompt into a free slot; what goes wrong ends this answer only."""
-        answer = ticket.answer
         try:
-            answer.moments.append(time.perf_counter())
+            ticket.answer.moments.append(time.perf_counter())
             parts, hidden = self._read(ticket)
-            logits = self.checkpoint.model.lm_head(hidden)
-            largest, likeliest = logits.max(-1)
-            table = self._table(length, parts[0][0])
-            ticket.slots, ticket.length, ticket.compiled = table.slots.slots, length, table.compiled
-            ticket.repeatable = table.repeatable
-            token = self._take(ticket, to_host(logits)[0], int(likeliest), float(largest))
-            if answer.finish is None:
-                slot = table.tickets.index(None)
-                table.slots.fill(slot, parts, token)
-                table.tickets[slot] = ticket
-            else:
-                ticket.company = table.taken + 1
-                ticket.done.set_result(None)
+            self._enter(ticket, length, parts, hidden)
         except BaseException as error:
             ticket.done.set_exception(in_words(error))
+
+    def _begin_together(self, tickets: list[Ticket], length: int) -> None:
+        """Read the prompts of a crowd in one pass; if that fails, each by itself."""
+        try:
+            began = time.perf_counter()
+            prompts = [ticket.answer.embeddings for ticket in tickets]
+            hidden, parts, width = read_together(self.checkpoint, prompts)
+        except Exception:
+            for ticket in tickets:
+                self._begin(ticket, length)
+            return
+        for row, ticket in enumerate(tickets):
+            try:
+                ticket.answer.moments.append(began)
+                ticket.prefill = (0, width)
+                self._enter(ticket, length, [(parts[row], len(prompts[row]))], hidden[row : row + 1])
+            except BaseException as error:
+                ticket.done.set_exception(in_words(error))
+
+    def _enter(self, ticket: Ticket, length: int, parts: list[tuple[KeyValues, int]], hidden: torch.Tensor) -> None:
+        """Choose the first token, and give the answer a slot unless that was all."""
+        logits = self.checkpoint.model.lm_head(hidden)
+        largest, likeliest = logits.max(-1)
+        table = self._table(length, parts[0][0])
+        ticket.slots, ticket.length, ticket.compiled = table.slots.slots, length, table.compiled
+        ticket.repeatable = table.repeatable and ticket.repeat
+        token = self._take(ticket, to_host(logits)[0], int(likeliest), float(largest))
+        if ticket.answer.finish is None:
+            slot = table.tickets.index(None)
+            table.slots.fill(slot, parts, token)
+            table.tickets[slot] = ticket
+        else:
+            ticket.company = table.taken + 1
+            ticket.done.set_result(None)
 
     def _read(self, ticket: Ticket) -> tuple[list[tuple[KeyValues, int]], torch.Tensor]:
         """Read a prompt in its two parts, the first from the cache if it is there."""

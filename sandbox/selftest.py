@@ -1,13 +1,31 @@
-"""Checks on this very machine that a slot's numbers don't depend on the slot or on the company."""
+"""Checks on this very machine which numbers don't depend on the company."""
 
 from __future__ import annotations
 
 import numpy as np
 import torch
 
+from sandbox.checkpoint import Checkpoint
 from sandbox.slots import SlotTable
+from sandbox.stages.encode import encode
 
 STEPS = 3
+LARGE = 100_000_000
+"""Weights from which a vision tower is busy with one picture, so that a group gains little and the check costs much."""
+
+
+def encode_group(checkpoint: Checkpoint, most: int = 4) -> int:
+    """Return how many pictures can be encoded together so that each has, bit for bit, the numbers that it has alone.
+
+    Every group of 2 to `most` random pictures is tried; 1 if any of them differs, or if the model is `LARGE`.
+    """
+    if checkpoint.parameters >= LARGE:
+        return 1
+    side = checkpoint.model.config.vision_config.image_size
+    pixels = np.random.default_rng(0).standard_normal((most, 3, side, side), np.float32)
+    alone = encode(pixels, checkpoint, checkpoint.feature_layer)
+    groups = (encode(pixels[:size], checkpoint, checkpoint.feature_layer, size) for size in range(2, most + 1))
+    return most if all(np.array_equal(alone[: len(group)], group) for group in groups) else 1
 
 
 @torch.inference_mode()

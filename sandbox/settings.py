@@ -74,6 +74,11 @@ class SandboxSettings(BaseSettings):
         description="Most positions of the KV cache of one length of answers, all slots together; long ones get fewer "
         "slots. A position of a 7B model takes half a MiB in half precision.",
     )
+    sandbox_deterministic: bool = Field(
+        default=True,
+        description="The same numbers for the same request, bit for bit, whoever else is there. `false`: prompts that "
+        "wait together are read together, which is faster, and the last bits depend on the company.",
+    )
     sandbox_compile: bool = Field(
         default=True,
         description="Compile the step of the answers in the background at start, where there is a C++ compiler (CUDA: "

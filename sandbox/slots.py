@@ -108,6 +108,36 @@ def read(
     return hidden[:, real - 1], reading.new
 
 
+def read_together(checkpoint: Checkpoint, prompts: list[np.ndarray]) -> tuple[torch.Tensor, list[KeyValues], int]:
+    """Read several prompts in one pass, padded on the right to the longest: faster, and in numbers that depend on it.
+
+    Args:
+        checkpoint: The model.
+        prompts: n >= 1 arrays float32 (L_i, D).
+
+    Returns:
+        The last layer's output at each one's last token, (n, D); keys and values of each; the padded length.
+    """
+    device, width = checkpoint.placement.device, padded_length(max(map(len, prompts)))
+    inputs = np.zeros((len(prompts), width, prompts[0].shape[1]), np.float32)
+    mask = np.tile(np.tri(width, dtype=bool), (len(prompts), 1, 1))
+    for row, prompt in enumerate(prompts):
+        inputs[row, : len(prompt)] = prompt
+        mask[row, len(prompt) :, len(prompt) :] = False
+    reading = _Reading(None)
+    hidden = checkpoint.model.model.language_model(
+        inputs_embeds=checkpoint.tensor(inputs),
+        attention_mask=torch.from_numpy(mask).to(device)[:, None],
+        position_ids=torch.arange(width, device=device)[None],
+        past_key_values=reading,
+        use_cache=True,
+    ).last_hidden_state
+    last = torch.tensor([len(prompt) - 1 for prompt in prompts], device=device)
+    rows = torch.arange(len(prompts), device=device)
+    parts = [[(keys[n : n + 1], values[n : n + 1]) for keys, values in reading.new] for n in range(len(prompts))]
+    return hidden[rows, last], parts, width
+
+
 @dataclass(frozen=True)
 class Step:
     """What one step gave, on the CPU."""

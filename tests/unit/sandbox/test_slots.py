@@ -2,6 +2,7 @@
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -262,3 +263,51 @@ def test_among_cancelled_and_wrong_requests_every_run_repeats(trained_engine):
     assert found["runs"] == found["equal"] == 60
     assert found["in company"] > 10
     assert min(found["cancelled"], found["refused"]) > 0
+
+
+def test_fast_mode_says_that_it_promises_nothing_and_gives_the_same_greedy_answers(random_llava, pictures):
+    engine = load_engine(random_llava, settings=small(sandbox_deterministic=False))
+    requests = [Request(f"What is {n}?", pictures[: n % 3], max_new_tokens=12) for n in range(16)]
+    alone = [engine.answer_many([replace(request, deterministic=True)])[0] for request in requests]
+    crowd = engine.answer_many(requests)
+    assert [reply.tokens for reply in crowd] == [reply.tokens for reply in alone]
+    assert {receipt(reply).deterministic for reply in crowd} == {False}
+    assert {receipt(reply).deterministic for reply in alone} == {True}
+    assert "Fast mode" in engine.description
+    engine.close()
+
+
+def test_whoever_wants_equal_numbers_has_them_beside_those_who_dont(engine, pictures):
+    mixed = [replace(asked(pictures, number), deterministic=bool(number % 2)) for number in range(16)]
+    alone = [receipt(engine.answer_many([request])[0]) for request in mixed]
+    crowd = [receipt(reply) for reply in engine.answer_many(mixed)]
+    assert crowd[1::2] == alone[1::2]
+    assert all(not each.deterministic for each in crowd[::2])
+
+
+def test_prompts_read_together_have_the_models_numbers(engine):
+    import torch
+
+    from sandbox.slots import read, read_together
+
+    source = np.random.default_rng(0)
+    prompts = [source.standard_normal((length, engine.checkpoint.width), np.float32) for length in (5, 30, 17)]
+
+    @torch.inference_mode()
+    def compare():
+        hidden, parts, width = read_together(engine.checkpoint, prompts)
+        for row, prompt in enumerate(prompts):
+            alone, _ = read(engine.checkpoint, prompt)
+            np.testing.assert_allclose(hidden[row].numpy(), alone[0].numpy(), atol=1e-4)
+            assert parts[row][0][0].shape[2] == width == 32
+
+    engine.compute(compare)
+
+
+def test_pictures_are_encoded_together_only_if_that_leaves_their_bits_alone(engine, monkeypatch):
+    from sandbox import selftest
+
+    assert engine.compute(selftest.encode_group, engine.checkpoint) in (1, 4)
+    encode = selftest.encode
+    monkeypatch.setattr(selftest, "encode", lambda *inputs: encode(*inputs) * (1 + 1e-6 * (len(inputs) > 3)))
+    assert engine.compute(selftest.encode_group, engine.checkpoint) == 1
