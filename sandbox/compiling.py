@@ -6,9 +6,12 @@ plain or by the compiled one, and receipts name which.
 
 from __future__ import annotations
 
+import atexit
+import ctypes
 import logging
 import threading
 import time
+import weakref
 from types import FunctionType, MethodType
 
 import torch
@@ -44,10 +47,14 @@ class Compiler:
         if reason := unavailable(table.positions.device.type):
             self._state = f"not compiled: {reason}"
             return
-        threading.Thread(target=self._compile, args=(table,), name="compiler", daemon=True).start()
+        thread = threading.Thread(target=self._compile, args=(table,), name="compiler", daemon=True)
+        thread.start()
+        _running.add(thread)
 
     def _compile(self, like: SlotTable) -> None:
         with _one_at_a_time:
+            if _ending.is_set():
+                return
             self._state = f"compiling the step of {like.slots} slots of {like.length}"
             started = time.perf_counter()
             try:
@@ -57,6 +64,8 @@ class Compiler:
                 else:
                     torch.set_num_threads(self._scheduler.threads)  # stands in the code that is made
                     compile_step(table)
+            except _Ended:
+                return
             except Exception as error:  # whatever the compiler raises, the plain step goes on
                 log.warning("The step can't be compiled; the plain one goes on", exc_info=True)
                 self._state = f"not compiled: {type(error).__name__}"
@@ -66,7 +75,26 @@ class Compiler:
             self._scheduler.adopt(table)
 
 
+class _Ended(BaseException):
+    """Python ends, and the compiler with it."""
+
+
 _one_at_a_time = threading.Lock()
+_running: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
+_ending = threading.Event()
+EXIT_SECONDS = 20
+"""How long the end of the program waits for the C++ compiler to return."""
+
+
+@atexit.register
+def end_all() -> None:
+    """End the threads while Python still runs: one that wakes up later inside PyTorch would abort the process."""
+    _ending.set()
+    for thread in list(_running):
+        if thread.is_alive() and thread.ident:
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(_Ended))
+    for thread in list(_running):
+        thread.join(EXIT_SECONDS)
 
 
 def unavailable(device: str) -> str:

@@ -25,7 +25,7 @@ from sandbox.cache import ByteCache, CacheUse
 from sandbox.checkpoint import Checkpoint
 from sandbox.errors import EngineFailed, OutOfMemory
 from sandbox.selftest import repeats
-from sandbox.slots import KeyValues, SlotTable, padded_length, read, read_together, table_length, to_host
+from sandbox.slots import KeyValues, SlotTable, padded_length, read, read_together, table_length, table_lengths, to_host
 from sandbox.stages.generate import Answer
 from sandbox.turns import Turns
 
@@ -95,7 +95,7 @@ class Scheduler:
         Args:
             checkpoint: The model; only this thread may run it from now on.
             slots: Rows of a table.
-            positions: Most rows times positions of a table: longer tables get fewer rows.
+            positions: Most rows times positions of all tables, in equal shares: longer tables get fewer rows.
             threads: Threads that compute on a CPU.
             prefixes: Keys and values of first parts of prompts.
         """
@@ -184,7 +184,8 @@ class Scheduler:
 
     def rows(self, length: int) -> int:
         """Return the slots of a table: even, since odd numbers were seen to give slots different bits."""
-        rows = min(self._slots, max(1, self._positions // length))
+        share = self._positions // len(table_lengths(self.context))
+        rows = min(self._slots, max(1, share // length))
         return rows - rows % 2 if rows > 1 else 1
 
     def tables(self) -> list[tuple[int, int, bool, bool]]:

@@ -71,8 +71,9 @@ class SandboxSettings(BaseSettings):
     sandbox_kv_tokens: int = Field(
         default=16_384,
         ge=256,
-        description="Most positions of the KV cache of one length of answers, all slots together; long ones get fewer "
-        "slots. A position of a 7B model takes half a MiB in half precision.",
+        description="Most positions of all KV caches. Slots of up to four lengths (the context, its half, quarter and "
+        "eighth) share them evenly, so long ones are fewer. A position of a 7B model takes half a MiB in half "
+        "precision.",
     )
     sandbox_deterministic: bool = Field(
         default=True,

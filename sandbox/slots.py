@@ -16,7 +16,7 @@ import torch
 from sandbox.checkpoint import Checkpoint
 
 SHORTEST = 128
-"""Positions of the shortest table; each further one has twice as many, up to the context."""
+"""Positions of the shortest table, where an eighth of the context is less."""
 FINE = 8
 """Parts of a prompt are padded to a multiple of this many tokens up to 256, of eight times as many above."""
 
@@ -24,12 +24,14 @@ KeyValues = list[tuple[torch.Tensor, torch.Tensor]]
 """Keys and values (1, heads, tokens, head width) of each layer."""
 
 
+def table_lengths(context: int) -> list[int]:
+    """Return the positions of the tables that there can be: the context, and its half, quarter and eighth."""
+    return sorted({min(context, max(SHORTEST, context >> halvings)) for halvings in range(4)})
+
+
 def table_length(tokens: int, context: int) -> int:
-    """Return the positions of the table that holds so many tokens of prompt and answer."""
-    length = SHORTEST
-    while length < tokens:
-        length *= 2
-    return min(length, context)
+    """Return the positions of the shortest table that holds so many tokens of prompt and answer."""
+    return next((length for length in table_lengths(context) if length >= tokens), context)
 
 
 def padded_length(tokens: int) -> int:

@@ -1,5 +1,8 @@
 """The step of the slots is compiled beside the work, and nothing changes under an answer that is under way."""
 
+import os
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -73,3 +76,10 @@ def test_what_the_compiler_refuses_is_stepped_plainly(random_llava, monkeypatch,
 
 def test_compiling_can_be_switched_off(engine):
     assert engine.compiling == "not compiled: SANDBOX_COMPILE is off"
+
+
+def test_a_process_that_ends_while_the_compiler_works_ends_well(random_llava):
+    code = f"from sandbox import load_engine; load_engine({str(random_llava)!r}, 'cpu')"
+    environment = {**os.environ, "SANDBOX_COMPILE": "true", "OMP_NUM_THREADS": "1"}
+    ended = subprocess.run([sys.executable, "-c", code], check=False, env=environment, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr[-2000:]
