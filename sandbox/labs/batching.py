@@ -148,6 +148,32 @@ def compare(engine: Engine, requests: Sequence[Request], *, size: int = 4) -> It
         done.append(outcome)
 
 
+def middle(passes: Sequence[Sequence[Outcome]]) -> list[Outcome]:
+    """Return of each way the pass of median time (of an even number, the faster of the middle two).
+
+    An answer counts as the same only if it was so in every pass.
+
+    Args:
+        passes: The last outcomes of `compare`, of each time that it ran to its end; at least one.
+    """
+    found = []
+    for outcomes in zip(*passes, strict=True):
+        different = {request for outcome in outcomes for request in outcome.different}
+        chosen = sorted(outcomes, key=lambda outcome: outcome.seconds)[(len(outcomes) - 1) // 2]
+        served = (replace(each, same=each.request not in different) for each in chosen.served)
+        found.append(replace(chosen, served=tuple(served)))
+    return found
+
+
+def ratios(passes: Sequence[Sequence[Outcome]]) -> list[tuple[float, float]]:
+    """Return of each way the least and the largest times as fast as one by one, each within one pass."""
+    found = []
+    for way in range(len(passes[0])):
+        own = [outcomes[way].times_as_fast(outcomes[0]) for outcomes in passes]
+        found.append((min(own), max(own)))
+    return found
+
+
 def check(requests: Sequence[Request], size: int) -> None:
     """Check what is to be compared before anything runs; BadRequests says what to change."""
     if not requests:

@@ -6,6 +6,7 @@ import io
 import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from sandbox.errors import BadOption
 from sandbox.images import ORIENTATION
 from sandbox.labs.preprocessing import MEANS_AND_STDS, own_fit, own_side, preprocessing
 from sandbox.request import Reply, Request
+from sandbox.trace import Trace
 
 if TYPE_CHECKING:
     from sandbox.checkpoint import Checkpoint
@@ -24,6 +26,7 @@ CACHES = ("pixels", "features", "prefixes")
 STAGES_OF = {"pixels": ("open", "preprocess"), "features": ("encode", "select", "reduce", "project")}
 """Stages whose work a hit saves; of the prefixes it is a part of the prefill."""
 WAYS = ("without the caches", "with the caches", "again with the caches")
+REPEATS = 4
 SIDE = 112
 """Pixels, of the picture that the differences are made from."""
 OTHER_QUESTION = "How many shapes are there?"
@@ -37,10 +40,12 @@ Hits = tuple[bool | None, bool | None, bool | None]
 
 @dataclass(frozen=True)
 class Asking:
-    """One of several times that the same was asked."""
+    """One of the ways in which the same was asked."""
 
     way: str
     reply: Reply
+    repeats: tuple[Reply, ...] = ()
+    """Further ones up to the first token, for the times alone."""
 
     @property
     def hits(self) -> Hits:
@@ -50,13 +55,17 @@ class Asking:
     def seconds(self, cache: str) -> float:
         """Return the seconds of the work that a cache can save; of the prefixes, from the start of prefill to a token.
 
+        The median over all times that it was asked in this way.
+
         Raises:
             KeyError: There is no such cache.
         """
-        trace = self.reply.trace
-        if cache == "prefixes":
-            return trace.token_seconds[0]
-        return sum(trace.stage(name).seconds for name in STAGES_OF[cache])
+        return median(_seconds(reply.trace, cache) for reply in (self.reply, *self.repeats))
+
+    @property
+    def first_token_seconds(self) -> float:
+        """Median seconds from the call to the first token."""
+        return median(reply.trace.first_token_seconds for reply in (self.reply, *self.repeats))
 
     @property
     def digest(self) -> str:
@@ -92,6 +101,9 @@ class Finding:
 def ask_again(engine: Engine, request: Request) -> Iterator[Asking]:
     """Ask the same without the caches, with them, and again with them.
 
+    The first and the last are repeated, up to the first token, so that their times are medians of `1 + REPEATS`; with
+    the caches the second can't be, since it is new only once.
+
     Raises:
         BadOption: There is no picture, so the caches have nothing to keep.
         BadInput: As `Engine.answer`.
@@ -100,7 +112,17 @@ def ask_again(engine: Engine, request: Request) -> Iterator[Asking]:
         raise BadOption("The caches keep pictures and prompts up to the last picture. Choose a picture.")
     engine.answer_many([replace(request, cache=False, max_new_tokens=1)])  # else what is set up first looks saved
     for way in WAYS:
-        yield Asking(way, engine.answer_many([replace(request, cache=way != WAYS[0])])[0])
+        asked = replace(request, cache=way != WAYS[0])
+        reply = engine.answer_many([asked])[0]
+        short = replace(asked, max_new_tokens=1)
+        repeats = 0 if way == WAYS[1] else REPEATS
+        yield Asking(way, reply, tuple(engine.answer_many([short])[0] for _ in range(repeats)))
+
+
+def _seconds(trace: Trace, cache: str) -> float:
+    if cache == "prefixes":
+        return trace.token_seconds[0]
+    return sum(trace.stage(name).seconds for name in STAGES_OF[cache])
 
 
 def differences(engine: Engine, picture: Image.Image, prompt: str, *, user: str = "") -> Iterator[Finding]:

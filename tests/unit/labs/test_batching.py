@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from sandbox import Request, SandboxSettings, load_engine
@@ -54,6 +56,17 @@ def test_times_are_from_the_moment_at_which_all_were_asked(outcomes):
     assert ends == sorted(ends)
     first, second = outcomes["padded"].served[1], outcomes["padded"].served[2]
     assert first.whole < second.first_token, "the second batch begins once the first has ended"
+
+
+def test_of_several_passes_the_median_counts_and_one_different_answer_is_enough(outcomes):
+    alone, padded = outcomes["sequential"], outcomes["padded"]
+    odd = (padded.served[0], replace(padded.served[1], same=False), *padded.served[2:])
+    ways = [replace(padded, seconds=4.0, served=odd), replace(padded, seconds=0.5), replace(padded, seconds=2.0)]
+    passes = [[replace(alone, seconds=1.0), way] for way in ways]
+    chosen = batching.middle(passes)
+    assert [outcome.seconds for outcome in chosen] == [1.0, 2.0]
+    assert chosen[1].different == [odd[1].request]
+    assert batching.ratios(passes) == [(1, 1), (0.25, 2)]
 
 
 def test_a_closed_comparison_stops_after_the_batch_in_hand(engine):

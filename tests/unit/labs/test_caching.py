@@ -27,6 +27,7 @@ def test_asked_again_every_layer_hits_and_every_logit_is_the_same(engine):
     assert (cold.hits, first.hits, again.hits) == ((None, None, None), MISS, HIT)
     assert cold.digest == first.digest == again.digest != ""
     assert again.seconds("pixels") == again.seconds("features") == 0 < cold.seconds("features")
+    assert (len(cold.repeats), len(first.repeats), len(again.repeats)) == (4, 0, 4)
 
 
 def test_without_a_picture_there_is_nothing_to_keep(engine):

@@ -18,6 +18,7 @@ from webapp.words import SORRY, words
 NAME = "Batching"
 PATH = "batching"
 MOST_PICTURES = 10
+MOST_PASSES = 5
 NAMES = {
     "sequential": "One by one",
     "padded": "Padded, in the order given",
@@ -26,9 +27,10 @@ NAMES = {
 }
 BEGIN = "Eight requests of very different length. One click answers them in four ways and draws what each computes."
 CANNOT = (
-    "The tiny model is sure of no more than two pictures, so judge costs here, not answers. On a CPU every row of a "
-    "batch is computed for its own time, so batches gain little or lose; a GPU reads the weights once for all rows. "
-    "Other work on this machine is in every time: the load stands beside it, and another run gives other figures."
+    "The tiny model is sure of no more than two pictures, so judge costs here, not answers. A prompt costs by its "
+    "positions, so padding is paid in full; a step of the answers costs little more for several rows than for one. So "
+    "batches gain on long answers of like prompts and lose on short answers of unlike ones. Other work on this machine "
+    "is in every time: the load stands beside it, and another run gives other figures."
 )
 
 
@@ -66,8 +68,8 @@ def mixed() -> tuple[Row, ...]:
 
 
 def alike() -> tuple[Row, ...]:
-    """Return eight requests of one picture and one prompt each: nothing to pad."""
-    return tuple(Row(pictures=1, first=place, prompt="How many shapes are there?") for place in range(8))
+    """Return eight requests of one picture and the same prompt: next to nothing to pad."""
+    return tuple(Row(pictures=1, first=place, prompt="Describe the image.") for place in range(8))
 
 
 def one_long() -> tuple[Row, ...]:
@@ -86,6 +88,7 @@ def build(page: gr.Blocks, services: Services) -> None:
         with gr.Column(elem_classes=["stack", "card"]):
             size = gr.Slider(1, MOST_ROWS, value=4, step=1, label="Rows of a padded batch")
             longest = gr.Slider(1, 128, value=32, step=1, label="Longest answer, tokens")
+            passes = gr.Slider(1, MOST_PASSES, value=3, step=1, label="Times over; the median counts")
             with gr.Row(elem_classes=["actions"]):
                 stop_button = gr.Button("Stop", visible=False)
             view(render("small_print", text=CANNOT))
@@ -99,7 +102,7 @@ def build(page: gr.Blocks, services: Services) -> None:
     def open_batching(request: gr.Request) -> list[Any]:
         user_id, run_id = candidate(request), str(request.query_params.get("run", ""))
         if not run_id:
-            return [gr.skip()] * 4
+            return [gr.skip()] * 5
         kept = services.store.run(user_id=user_id, run_id=run_id).settings
         found = fitting(ROWS.validate_python(kept.get("requests", ())), services)
         return [
@@ -107,11 +110,12 @@ def build(page: gr.Blocks, services: Services) -> None:
             render_requests(found, services),
             kept.get("rows_of_a_batch", 4),
             kept.get("longest_answer", 32),
+            kept.get("passes", 3),
         ]
 
     @in_words
     def work_requests(
-        stored: str, most_rows: float, most_tokens: float, request: gr.Request, event: gr.EventData
+        stored: str, most_rows: float, most_tokens: float, times: float, request: gr.Request, event: gr.EventData
     ) -> Iterator[list[Any]]:
         user_id = services.known_candidate(candidate(request))
         asked = fitting(with_fields(ROWS.validate_json(stored), event), services)
@@ -120,7 +124,9 @@ def build(page: gr.Blocks, services: Services) -> None:
             yield [ROWS.dump_json(asked).decode(), render_requests(asked, services), gr.skip(), gr.skip()]
             return
         kept = ROWS.dump_json(asked).decode()
-        for shown in run_requests(services, user_id, asked, int(most_rows), int(most_tokens)):
+        for shown in run_requests(
+            services, user_id, asked, int(most_rows), int(most_tokens), min(MOST_PASSES, max(1, int(times)))
+        ):
             yield [kept, gr.skip(), *shown]
 
     @in_words
@@ -128,10 +134,10 @@ def build(page: gr.Blocks, services: Services) -> None:
         candidate(request)
         return gr.update(visible=False)
 
-    page.load(open_batching, None, [rows, table, size, longest], queue=False)
+    page.load(open_batching, None, [rows, table, size, longest, passes], queue=False)
     working = table.select(
         work_requests,
-        [rows, size, longest],
+        [rows, size, longest, passes],
         [rows, table, results, stop_button],
         concurrency_limit=2,
         concurrency_id="batching",
@@ -174,9 +180,12 @@ def changed(rows: tuple[Row, ...], event: Any) -> tuple[Row, ...]:
     return rows
 
 
-def run_requests(services: Services, user_id: str, rows: Sequence[Row], size: int, longest: int) -> Iterator[list[Any]]:
+def run_requests(
+    services: Services, user_id: str, rows: Sequence[Row], size: int, longest: int, times: int
+) -> Iterator[list[Any]]:
     """Answer the requests in every way and yield what the page shows meanwhile: results and the stop button."""
     outcomes: list[Outcome] = []
+    passes: list[list[Outcome]] = []
     showing = gr.update(visible=True)
     try:
         requests = [
@@ -186,10 +195,13 @@ def run_requests(services: Services, user_id: str, rows: Sequence[Row], size: in
         batching.check(requests, size)
         yield [render_outcomes([], rows, services.engine.progress), showing]
         engine = services.engine.get(timeout=MODEL_WAIT_SECONDS)
-        for outcomes in batching.compare(engine, requests, size=size):
-            now = outcomes[-1]
-            note = f"{NAMES[now.strategy]}: {len(now.served)} of {len(rows)} answers."
-            yield [render_outcomes(outcomes, rows, note), showing]
+        for number in range(1, times + 1):
+            for outcomes in batching.compare(engine, requests, size=size):
+                now = outcomes[-1]
+                note = f"Time {number} of {times}. {NAMES[now.strategy]}: {len(now.served)} of {len(rows)} answers."
+                yield [render_outcomes(outcomes, rows, note), showing]
+            passes.append(outcomes)
+        outcomes = batching.middle(passes)
         run = services.keep_run(
             user_id=user_id,
             kind=PATH,
@@ -198,10 +210,11 @@ def run_requests(services: Services, user_id: str, rows: Sequence[Row], size: in
                 "requests": [row.model_dump() for row in rows],
                 "rows_of_a_batch": size,
                 "longest_answer": longest,
+                "passes": times,
             },
             figures=kept(outcomes),
         )
-        yield [render_outcomes(outcomes, rows, "", run_id=run.id), gr.update(visible=False)]
+        yield [render_outcomes(outcomes, rows, "", passes=passes, run_id=run.id), gr.update(visible=False)]
     except Exception as error:
         sentence = words(error)
         if sentence is None:
@@ -246,15 +259,24 @@ def render_requests(rows: Sequence[Row], services: Services) -> str:
     )
 
 
-def render_outcomes(outcomes: Sequence[Outcome], rows: Sequence[Row], note: str, *, run_id: str = "") -> str:
+def render_outcomes(
+    outcomes: Sequence[Outcome],
+    rows: Sequence[Row],
+    note: str,
+    *,
+    passes: Sequence[Sequence[Outcome]] = (),
+    run_id: str = "",
+) -> str:
     """Return each way's figures, and its requests as bars of positions and of time."""
     widest = max((each.positions for outcome in outcomes for each in outcome.served), default=1)
     slowest = max((each.whole for outcome in outcomes for each in outcome.served), default=1.0)
     fastest = max((outcome.answers_per_second for outcome in outcomes), default=1.0)
     finished = [outcome for outcome in outcomes if len(outcome.served) == len(rows)]
     alone = outcomes[0] if finished else None
+    spread = batching.ratios(passes) if len(passes) > 1 else []
     return render(
         "batching",
+        times=len(passes),
         note=note,
         verdict=verdict(finished) if run_id else "",
         preparing=100 * alone.preparing / alone.seconds if alone and run_id else None,
@@ -267,6 +289,7 @@ def render_outcomes(outcomes: Sequence[Outcome], rows: Sequence[Row], note: str,
                 "answers": outcome.answers_per_second,
                 "tokens": outcome.tokens_per_second,
                 "ratio": outcome.times_as_fast(alone) if alone and outcome in finished else None,
+                "spread": spread[place] if spread and place else None,
                 "wasted": 100 * outcome.wasted,
                 "first": 1000 * outcome.first_token,
                 "whole": 1000 * outcome.whole,
@@ -276,7 +299,7 @@ def render_outcomes(outcomes: Sequence[Outcome], rows: Sequence[Row], note: str,
                 "load": outcome.load,
                 "lanes": lanes(outcome, widest, slowest),
             }
-            for outcome in outcomes
+            for place, outcome in enumerate(outcomes)
         ],
     )
 

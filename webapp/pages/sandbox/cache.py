@@ -8,6 +8,7 @@ from PIL import ImageOps
 
 from sandbox import BadOption, Request, open_image
 from sandbox.labs import caching
+from sandbox.labs.batching import load_average
 from sandbox.labs.caching import CACHES, WAYS, Asking, Finding, Hits
 from webapp.identity import NotAnInterviewer
 from webapp.pages import pictures
@@ -205,12 +206,14 @@ def render_askings(askings: Sequence[Asking], note: str, *, run_id: str = "") ->
         }
         for place, cache in enumerate(CACHES)
     ]
-    first_tokens = [1000 * asking.reply.trace.first_token_seconds for asking in askings]
+    first_tokens = [1000 * asking.first_token_seconds for asking in askings]
     digests = [asking.digest for asking in askings]
     return render(
         "cache_askings",
         note=note,
         run_id=run_id,
+        times=1 + caching.REPEATS,
+        load=load_average(),
         ways=[asking.way for asking in askings],
         layers=layers if askings else [],
         first_tokens=first_tokens,
