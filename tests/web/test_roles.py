@@ -172,6 +172,15 @@ def test_a_guest_reaches_no_handler_of_the_review_and_an_interviewer_all(
         assert SECRET not in json.dumps(done), "an answer that is not submitted is not for review"
 
 
+def test_a_guest_may_not_clear_the_caches_that_all_share(server: Server, visitor_of: Any) -> None:
+    guest = visitor_of(server)
+    guest.visit()
+    index = handlers(guest.config("/sandbox"))["clear_caches"]
+    done = guest.call(index, [], mount="/sandbox")
+    assert not done["success"]
+    assert "Only interviewers" in json.dumps(done)
+
+
 def test_a_handler_that_lacks_its_check_would_be_noticed(server: Server, visitor_of: Any, attempt: str) -> None:
     """The owner's own call does return the text, so its absence elsewhere means something."""
     owner = visitor_of(server)
