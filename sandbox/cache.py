@@ -51,11 +51,21 @@ class ByteCache(Generic[T]):
     Values are shared between all who ask, so they must not be written to.
     """
 
-    def __init__(self, name: str, limit_bytes: int, size: Callable[[T], int]) -> None:
-        """Take a name for reports, the most bytes (0: nothing is kept), and what says how many bytes a value takes."""
+    def __init__(
+        self, name: str, limit_bytes: int, size: Callable[[T], int], cost: Callable[[T], float] | None = None
+    ) -> None:
+        """Make an empty cache.
+
+        Args:
+            name: For reports.
+            limit_bytes: Most bytes; 0 keeps nothing.
+            size: Says how many bytes a value takes.
+            cost: Says how many seconds a value took to make; None takes the time that making it took, waits included.
+        """
         self.name = name
         self.limit = limit_bytes
         self._size = size
+        self._cost = cost
         self._lock = threading.Lock()
         self._entries: OrderedDict[bytes, _Entry[T]] = OrderedDict()
         self._coming: dict[bytes, Future[None]] = {}
@@ -114,7 +124,7 @@ class ByteCache(Generic[T]):
             values = dict(zip(mine, make(indexes), strict=True))
             seconds = (time.perf_counter() - began) / len(values)
             for key, value in values.items():
-                self._put(key, value, seconds)
+                self._put(key, value, self._cost(value) if self._cost else seconds)
         finally:
             with self._lock:
                 for key in mine:

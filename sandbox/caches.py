@@ -37,6 +37,8 @@ class Features:
     """float32 (rows, D); read-only."""
     shapes: dict[str, tuple[int, ...]]
     """Of one tile after the stages before, by stage."""
+    seconds: float
+    """What it took to compute, without waiting for the model."""
 
 
 class Caches:
@@ -49,7 +51,7 @@ class Caches:
         self.features_key = f"{weights} {placement.device} {placement.dtype_name} {checkpoint.strategy}".encode()
         self.pixels = ByteCache[Pixels]("pixels", settings.sandbox_pixel_cache_mb * MB, lambda each: each.pixels.nbytes)
         self.features = ByteCache[Features](
-            "features", settings.sandbox_feature_cache_mb * MB, lambda each: each.rows.nbytes
+            "features", settings.sandbox_feature_cache_mb * MB, lambda each: each.rows.nbytes, lambda each: each.seconds
         )
         self.prefixes = ByteCache[KeyValues]("prefixes", settings.sandbox_prefix_cache_mb * MB, _bytes)
 

@@ -249,7 +249,8 @@ class Pipeline:
         shapes = {"encode": hidden.shape[1:], "select": selected.shape[1:], "reduce": reduced[0].shape}
         for rows in projected:
             rows.flags.writeable = False
-        return [Features(rows, shapes) for rows in projected]
+        seconds = sum(costs.values()) / len(projected)
+        return [Features(rows, shapes, seconds) for rows in projected]
 
     def _see(self, run: Run) -> list[np.ndarray]:
         """Turn the pictures into features in the language model's space, float32 (rows, D) each."""
