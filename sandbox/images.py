@@ -36,16 +36,19 @@ _DECODING = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, T
 _BOMB = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 
 
-def open_images(sources: Sequence[ImageSource], *, max_images: int, max_pixels: int) -> list[Image.Image]:
+def open_images(
+    sources: Sequence[ImageSource], *, max_images: int, max_pixels: int, only: Sequence[int] | None = None
+) -> list[Image.Image]:
     """Open pictures as upright RGB.
 
     Args:
         sources: Pillow images, encoded files as bytes, or paths, in the order of the prompt.
         max_images: Most pictures.
         max_pixels: Largest width times height of each; together they may have `TOGETHER` times as many.
+        only: Indexes of those that are decoded; None is all.
 
     Returns:
-        As many RGB images, turned by their EXIF orientation.
+        As many RGB images as are decoded, turned by their EXIF orientation.
 
     Raises:
         TooManyImages: There are more than `max_images`.
@@ -54,7 +57,7 @@ def open_images(sources: Sequence[ImageSource], *, max_images: int, max_pixels: 
     """
     names = _names(sources)
     images = read_headers(sources, max_images=max_images, max_pixels=max_pixels)
-    return [_decoded(*each) for each in zip(images, sources, names, strict=True)]
+    return [_decoded(images[n], sources[n], names[n]) for n in (range(len(sources)) if only is None else only)]
 
 
 def read_headers(sources: Sequence[ImageSource], *, max_images: int, max_pixels: int) -> list[Image.Image]:

@@ -183,14 +183,15 @@ class Pipeline:
 
         def open_and_preprocess(indexes: list[int]) -> list[Pixels]:
             started = time.perf_counter()
-            images = opening.open_sources(request.images, self._settings)
+            opened = list(range(len(keys))) if several else indexes  # of several, each one's tiles depend on the number
+            images = opening.open_sources(request.images, self._settings, opened)
             between = time.perf_counter()
             layouts = checkpoint.layouts([image.size for image in images])
             made = []
-            for index in indexes:
-                pixels = self._preprocess(images, layouts, index)
+            for place in map(opened.index, indexes):
+                pixels = self._preprocess(images, layouts, place)
                 pixels.flags.writeable = False
-                made.append(Pixels(pixels, layouts[index]))
+                made.append(Pixels(pixels, layouts[place]))
             seconds["open"] += between - started
             seconds["preprocess"] += time.perf_counter() - between
             return made
@@ -198,13 +199,13 @@ class Pipeline:
         pictures, use = caches.pixels.get_many(keys, open_and_preprocess)
         run.uses.append(use)
         sizes = ", ".join(f"{picture.layout.size[0]} x {picture.layout.size[1]}" for picture in pictures)
-        opened = ArraySummary((len(keys),), "RGB")
-        run.record("open", seconds["open"], list(request.images), opened, note=_with_use(sizes, use))
+        upright = ArraySummary((len(keys),), "RGB")
+        run.record("open", seconds["open"], list(request.images), upright, note=_with_use(sizes, use))
         run.pixels = np.concatenate([picture.pixels for picture in pictures])
         run.tiles = tuple(picture.layout.tiles for picture in pictures)
         layouts = [picture.layout for picture in pictures]
         note = "; ".join(map(str, layouts)) if checkpoint.tiled else ""
-        run.record("preprocess", seconds["preprocess"], opened, run.pixels, note=_with_use(note, use))
+        run.record("preprocess", seconds["preprocess"], upright, run.pixels, note=_with_use(note, use))
 
         layer = checkpoint.feature_layer if request.feature_layer is None else request.feature_layer
         keys = [hashlib.sha256(key + caches.features_key + repr(layer).encode()).digest() for key in keys]

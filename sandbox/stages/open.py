@@ -12,17 +12,20 @@ from sandbox.images import ImageSource, open_images, read_headers
 from sandbox.settings import SandboxSettings
 
 
-def open_sources(images: Sequence[ImageSource], settings: SandboxSettings) -> list[Image.Image]:
+def open_sources(
+    images: Sequence[ImageSource], settings: SandboxSettings, only: Sequence[int] | None = None
+) -> list[Image.Image]:
     """Return every picture as upright RGB.
 
     Args:
         images: Pillow images, encoded files as bytes, or paths.
         settings: The limits on number and size.
+        only: Indexes of those that are opened; None is all.
 
     Raises:
         BadInput: A picture can't be opened or is too large, or there are too many.
     """
-    return open_images(images, max_images=settings.max_images, max_pixels=settings.max_image_pixels)
+    return open_images(images, max_images=settings.max_images, max_pixels=settings.max_image_pixels, only=only)
 
 
 def read_sources(images: Sequence[ImageSource], settings: SandboxSettings) -> list[Image.Image]:
