@@ -36,7 +36,8 @@ def run(
         GraderMissing: No such grader is set up.
     """
     console = Console()
-    grader = choose(settings, kind)
+    log = MemoryLog(reuse=False)  # a second grading is to ask again
+    grader = choose(settings, kind, log)
     sets = [found for found in gather(settings, folder, console) if not only or found.name in only]
     sets = [narrowed(found, questions) for found in sets]
     catalog = load_catalog().questions
@@ -49,14 +50,15 @@ def run(
             retest=retest,
             progress=lambda name, done, of: bars.update(tasks[name], completed=done),
         )
+    result["usage"] = usage(log)
     show(result, console)
     path = out or settings.data_dir / FOLDER / f"{kind}.json"
     save_result(result, path)
     console.print(f"\nWritten to {path}")
 
 
-def choose(settings: Settings, kind: str) -> Grader:
-    """Return a grader by its kind; GraderMissing where it isn't set up."""
+def choose(settings: Settings, kind: str, log: MemoryLog) -> Grader:
+    """Return a grader by its kind, its calls of a language model kept in `log`; GraderMissing where it isn't set up."""
     if kind == "coverage":
         return CoverageGrader()
     if kind != "llm":
@@ -68,7 +70,25 @@ def choose(settings: Settings, kind: str) -> Grader:
         host.wait_until_ready()
     except GraderAway as away:
         raise GraderMissing(str(away)) from None
-    return host.grader(MemoryLog(reuse=False))  # a second grading is to ask again
+    return host.grader(log)
+
+
+def usage(log: MemoryLog) -> dict[str, float | None] | None:
+    """Return what the calls of a language model came to, all sets and attacks together; None without any.
+
+    Cost is None where no price is set (LLM_PRICE_IN, LLM_PRICE_OUT).
+    """
+    if not log.calls:
+        return None
+    costs = [call.cost for call in log.calls]
+    return {
+        "calls": len(log.calls),
+        "failed_calls": sum(call.error is not None for call in log.calls),
+        "tokens_in": sum(call.tokens_in or 0 for call in log.calls),
+        "tokens_out": sum(call.tokens_out or 0 for call in log.calls),
+        "seconds": sum(call.seconds for call in log.calls),
+        "cost": None if None in costs else sum(cost for cost in costs if cost is not None),
+    }
 
 
 def gather(settings: Settings, folder: Path | None, console: Console) -> list[LabelledSet]:

@@ -89,6 +89,8 @@ def set_lines(measured: Mapping[str, Any]) -> dict[str, Any]:
     again = measured.get("retest")
     if again:
         plain.append({"words": "Same verdicts when graded again", "value": f"{100 * again['same_verdicts']:.1f} %"})
+    if measured.get("not_graded"):
+        plain.append({"words": "Verdicts that could not be had", "value": str(measured["not_graded"])})
     plain.append({"words": "Time an answer, median", "value": f"{measured['milliseconds']['median']:.1f} ms"})
     plain.append(
         {"words": "Quotes that stand in the answer", "value": "{verbatim} of {shown}".format(**measured["quotes"])}

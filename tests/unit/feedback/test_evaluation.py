@@ -64,6 +64,17 @@ def test_a_lenient_grader_has_a_positive_error_and_a_low_precision(rubric):
     assert [measured["by_stratum"][kind]["mean_score"] for kind in ("wrong", "right")] == [100, 100]
 
 
+def test_what_could_not_be_graded_is_counted_and_left_out_of_the_agreement(rubric):
+    class Silent(WordForWord):
+        def grade(self, question, answer):
+            first, *rest = super().grade(question, answer).verdicts
+            return Findings((CriterionVerdict(first.criterion, None, None, "no reply"), *rest))
+
+    rows = [(" ".join(STATEMENTS), "all", dict.fromkeys(("c0", "c1", "c2"), True))]
+    (measured,) = evaluate(Silent(), [labelled(rubric, rows)])["sets"]
+    assert (measured["not_graded"], measured["verdicts"]["count"], measured["verdicts"]["recall"]) == (1, 2, 1)
+
+
 def test_figures_that_do_not_exist_are_null_in_the_file(rubric, tmp_path):
     rows = [(STATEMENTS[0], "one", {"c0": True, "c1": False, "c2": False})] * 2
     result = evaluate(WordForWord(), [labelled(rubric, rows)])

@@ -71,6 +71,7 @@ def measure(graded: Graded) -> dict[str, Any]:
         "pairs": pairs(rows),
         "baselines": baseline_figures(labelled),
         "gates": dict(Counter(feedback.gate.reason for _, feedback in rows if feedback.gate)),
+        "not_graded": sum(verdict.verdict is None for _, feedback in rows for verdict in feedback.verdicts),
         "quotes": quotes(rows),
         "retest": retest(graded),
         "milliseconds": {

@@ -26,6 +26,9 @@ def show(result: Mapping[str, Any], console: Console) -> None:
         if measured["baselines"]:
             console.print(_baselines(measured["baselines"]))
         console.print(", ".join(_rest(measured)))
+    if result.get("usage"):
+        used = (f"{name.replace('_', ' ')} {number(value, '.4g')}" for name, value in result["usage"].items())
+        console.print(f"\nLanguage model: {', '.join(used)}")
     if result.get("attacks"):
         console.print(_attacks("attacks by family", result["attacks"]["families"]))
         console.print(_attacks("attacks that ever succeeded", _succeeded(result["attacks"]["attacks"])))
@@ -85,8 +88,8 @@ def _rest(measured: Mapping[str, Any]) -> Iterable[str]:
     yield f"stopped by the gate: {measured['gates'] or 'none'}"
     if again := measured["retest"]:
         yield f"same verdicts again: {100 * again['same_verdicts']:.1f} %"
-    if usage := measured.get("usage"):
-        yield ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in usage.items())
+    if measured["not_graded"]:
+        yield f"{measured['not_graded']} verdicts not graded"
 
 
 def _attacks(title: str, lines: Iterable[Mapping[str, Any]]) -> Table:
