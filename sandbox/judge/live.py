@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from sandbox.judge.bench import Wrong
-from sandbox.request import Request
+from sandbox.request import Reply, Request
 from sandbox.tiny import TASKS, draw, sample_scene
 
 if TYPE_CHECKING:
@@ -18,6 +19,13 @@ if TYPE_CHECKING:
 
 SHORT_TASKS = ("color", "shape", "count", "position", "presence")
 """Tasks with an answer in a word or two that the picture alone decides."""
+BATCH = 48
+"""Most requests that are read together."""
+AT_ONCE = 2
+"""Batches of all judging in this process that may be under way."""
+LARGEST, TEXT_TOKENS = (1200, 1200), 256
+"""What a request takes at most: the size of its picture, and tokens of its text and answer."""
+_turns = threading.BoundedSemaphore(AT_ONCE)
 AS_WELL = 0.95
 """Share of the reference's accuracy that counts as answering as well."""
 
@@ -62,7 +70,29 @@ def answers(
         Request(f"<image>\n{item.prompt}", [source], replace=replace or {}, max_new_tokens=16)
         for item, source in zip(asked, sources, strict=True)
     ]
-    return [reply.text for reply in engine.answer_many(requests)]
+    return [reply.text for reply in replies(engine, requests)]
+
+
+def replies(engine: Engine, requests: Sequence[Request]) -> list[Reply]:
+    """Return the model's replies, read in batches: many times faster than answers that are stepped in slots.
+
+    A batch holds room at the engine's door for all of its requests while it waits for the rest of it, so that all
+    batches of the judge together never ask for more than half of what there is.
+
+    Raises:
+        BadInput: As the engine's `answer_many`.
+    """
+    settings, checkpoint = engine.settings, engine.checkpoint
+    each = checkpoint.count_image_tokens(LARGEST) + TEXT_TOKENS
+    tiles = checkpoint.count_tiles(LARGEST)
+    size = min(BATCH, settings.sandbox_tokens // (2 * AT_ONCE * each), settings.sandbox_tiles // (2 * AT_ONCE * tiles))
+    if size < 2:
+        return engine.answer_many(requests)
+    found: list[Reply] = []
+    for start in range(0, len(requests), size):
+        with _turns:
+            found += engine.run_static(requests[start : start + size], "padded", size=size).replies
+    return found
 
 
 def right(given: Sequence[str], asked: Sequence[Item]) -> list[bool]:

@@ -214,7 +214,7 @@ def answered(task: str, bench: Bench) -> str:
 def _replies(bench: Bench, task: str, fresh: Sequence[Asked], written: Sequence[str]) -> list[str]:
     options: dict[str, Any] = {"max_new_tokens": LONGEST[task]}
     requests = [Request(text, [each.item.picture], **options) for text, each in zip(written, fresh, strict=True)]
-    return [reply.text for reply in bench.engine.answer_many(requests)]
+    return [reply.text for reply in live.replies(bench.engine, requests)]
 
 
 EXERCISE = Exercise(

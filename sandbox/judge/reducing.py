@@ -133,7 +133,7 @@ def trial(bench: Bench) -> Trial:
 
 def _extend(bench: Bench, found: Trial, asked: Sequence[live.Item]) -> None:
     engine, numbers = bench.engine, bench.numbers(f"draws {len(found.asked)}")
-    whole = engine.answer_many([_request(item, keep=True) for item in asked])
+    whole = live.replies(engine, [_request(item, keep=True) for item in asked])
     kept = [reply.trace.arrays for reply in whole]
     saliencies = [engine.compute(saliency_of, engine.checkpoint, arrays["preprocess"]) for arrays in kept]
     full = [live.same(reply.text, item.answer) for reply, item in zip(whole, asked, strict=True)]
@@ -145,7 +145,7 @@ def _extend(bench: Bench, found: Trial, asked: Sequence[live.Item]) -> None:
             rows = [choose(*each) for each in zip(arrays["select"], saliency, strict=True)]
             replace = {"encode": partial(_same, arrays["encode"]), "reduce": partial(_same, rows)}
             requests.append(_request(item, replace=replace))
-        return engine.answer_many(requests)
+        return live.replies(engine, requests)
 
     for share, divisor in SHARES.items():
         mine = answers(lambda rows, saliency: reduced(bench, rows, saliency, max(1, len(rows) // divisor)))  # noqa: B023

@@ -17,7 +17,7 @@ from sandbox.judge import EXERCISES
 
 def main(seeds: int, exercises: list[str]) -> None:
     """Judge and print."""
-    settings = SandboxSettings()
+    settings = SandboxSettings(sandbox_compile=False)
     jail, engine = Jail(settings), load_engine(settings=settings)
     for exercise in exercises:
         solutions = importlib.import_module(f"tests.unit.judge.{exercise}")

@@ -29,7 +29,9 @@ def jail() -> Iterator[Jail]:
 
 @pytest.fixture(scope="session")
 def engine() -> Iterator[Engine]:
-    engine = load_engine(device="cpu", settings=SandboxSettings(_env_file=None, sandbox_model=""))
+    engine = load_engine(
+        device="cpu", settings=SandboxSettings(_env_file=None, sandbox_model="", sandbox_compile=False)
+    )
     yield engine
     engine.close()
 
