@@ -6,7 +6,6 @@ language model, so they don't rank pictures by words.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -21,6 +20,7 @@ from transformers.utils import logging
 from sandbox.device import choose_placement
 from sandbox.errors import EngineFailed, PromptTooLong
 from sandbox.settings import SandboxSettings
+from sandbox.tracing import MODELS
 
 BATCH = 32
 """Pictures or texts that are embedded together."""
@@ -33,7 +33,6 @@ class Clip:
         """Take a `CLIPModel` in evaluation mode and its `CLIPProcessor`."""
         self.name = name
         self._model, self._processor = model, processor
-        self._turn = threading.Lock()
 
     @property
     def dim(self) -> int:
@@ -66,7 +65,7 @@ class Clip:
         rows = [np.zeros((0, self.dim), np.float32)]
         for start in range(0, len(items), BATCH):
             inputs = prepare(list(items[start : start + BATCH])).to(self._model.device, self._model.dtype)
-            with self._turn:
+            with MODELS:
                 if kind == "image":
                     found = self._model.get_image_features(pixel_values=inputs["pixel_values"])
                 else:

@@ -19,6 +19,7 @@ import torch
 from sandbox.device import SMALL_MODEL
 from sandbox.scheduler import Scheduler
 from sandbox.slots import SlotTable
+from sandbox.tracing import take_turns
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +58,7 @@ class Compiler:
                 return
             self._state = f"compiling the step of {like.slots} slots of {like.length}"
             started = time.perf_counter()
+            take_turns()
             try:
                 table = like.twin()
                 if like.positions.device.type == "cuda":  # CUDA graphs belong to the thread that made them

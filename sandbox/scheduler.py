@@ -27,6 +27,7 @@ from sandbox.errors import EngineFailed, OutOfMemory
 from sandbox.selftest import repeats
 from sandbox.slots import KeyValues, SlotTable, padded_length, read, read_together, table_length, table_lengths, to_host
 from sandbox.stages.generate import Answer
+from sandbox.tracing import MODELS
 from sandbox.turns import Turns
 
 T = TypeVar("T")
@@ -223,7 +224,8 @@ class Scheduler:
         with torch.inference_mode():
             while self._wait():
                 try:
-                    self._round()
+                    with MODELS:
+                        self._round()
                 except BaseException as error:  # a fault of ours: what is under way is lost, the engine goes on
                     log.exception("A step of the scheduler failed")
                     self._lose(error)
