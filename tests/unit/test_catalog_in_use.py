@@ -9,7 +9,9 @@ import pytest
 import content
 from content import LiveCatalog
 from webapp import interview
-from webapp.services import live_grade
+from webapp.feedback import Feedback, HostGrader
+from webapp.services import stored_grading
+from webapp.settings import Settings
 from webapp.store import Store
 
 PACKS = Path(__file__).parent / "content" / "packs"
@@ -21,9 +23,14 @@ def folder(tmp_path: Path) -> Path:
     return Path(shutil.copytree(PACKS / "tables", tmp_path / "tables"))
 
 
-def test_an_answer_is_graded_by_the_rubric_as_it_is_on_disk_now(folder: Path) -> None:
-    live = LiveCatalog([folder])
-    grade = live_grade(live)
+def test_an_answer_is_graded_by_the_rubric_as_it_is_on_disk_now(folder: Path, tmp_path: Path) -> None:
+    live, store = LiveCatalog([folder]), Store(f"sqlite:///{tmp_path / 'test.db'}")
+    store.migrate()
+    grading = stored_grading(store, HostGrader(Settings(_env_file=None, data_dir=tmp_path)), live)
+
+    def grade(question_id: str, answer: str) -> Feedback:
+        return grading(question_id, answer, lambda read, of: None)
+
     question = next(iter(live.current().questions.values()))
     answer = question.model_answer_text()
     before = grade(question.id, answer)
@@ -34,6 +41,7 @@ def test_an_answer_is_graded_by_the_rubric_as_it_is_on_disk_now(folder: Path) ->
     after = grade(question.id, answer)
     assert before.verdicts[0].criterion == question.criteria[0].id
     assert after.verdicts[0].criterion == "renamed"
+    store.dispose()
 
 
 def test_a_session_runs_with_a_question_of_a_second_pack(folder: Path, tmp_path: Path) -> None:
