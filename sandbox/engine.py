@@ -11,6 +11,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
@@ -45,6 +46,9 @@ from sandbox.stages import generate, prompt
 from sandbox.trace import Trace
 
 T = TypeVar("T")
+
+AT_ONCE = 8
+"""Requests of one `answer_many` that are prepared at once."""
 
 
 @dataclass(eq=False)
@@ -155,24 +159,42 @@ class Engine:
     def _answered(self, requests: Sequence[Request]) -> list[_Asked]:
         """Answer several prompts together and return once all have ended; errors as `answer_many`."""
         stop = threading.Event()
-        news: SimpleQueue[_Asked] = SimpleQueue()
-        asked: list[_Asked] = []
-        going = 0
+        news: SimpleQueue[_Asked | BaseException] = SimpleQueue()
+
+        def ask(request: Request) -> _Asked:
+            try:
+                return self._ask(request, news.put, stop.is_set, every=request.on_token is not None)
+            except BaseException as error:
+                news.put(error)
+                raise
+
+        pool = ThreadPoolExecutor(AT_ONCE, "asking")
+        asked: dict[int, Future[_Asked]] = {}
         try:
-            for request in requests:
-                asked.append(self._ask(request, news.put, stop.is_set, every=request.on_token is not None))
-                going += 1
-                while not news.empty():
-                    going -= _hear(news.get())
+            here = [len(requests) == 1 or bool(request.replace) for request in requests]
+            for number, request in enumerate(requests):
+                if not here[number]:
+                    asked[number] = pool.submit(ask, request)
+            for number, request in enumerate(requests):
+                if here[number]:  # functions of somebody's run in this thread, one after the other
+                    begun = ask(request)
+                    asked[number] = Future()
+                    asked[number].set_result(begun)
+            going = len(requests)
             while going:
-                going -= _hear(news.get())
+                heard = news.get()
+                if isinstance(heard, BaseException):
+                    raise heard
+                going -= _hear(heard)
         except BaseException:
             stop.set()
-            for each in asked:
-                if each.ticket:
-                    self._scheduler.withdraw(each.ticket)
+            pool.shutdown(cancel_futures=True)
+            for each in asked.values():
+                if not each.cancelled() and not each.exception() and (ticket := each.result().ticket):
+                    self._scheduler.withdraw(ticket)
             raise
-        return asked
+        pool.shutdown()
+        return [asked[number].result() for number in range(len(requests))]
 
     def stream(self, prompt: str, images: Sequence[ImageSource] = (), **options: Any) -> Iterator[Event]:
         """Answer one prompt piece by piece.
