@@ -214,5 +214,7 @@ def figures(verdict: Verdict) -> dict[str, Any]:
         "error": verdict.error,
         "seconds": verdict.seconds,
         "prints": verdict.prints,
+        "prints_cut": verdict.print_truncated,
+        "notes": list(verdict.notes),
         "peak_bytes": verdict.peak_bytes,
     }

@@ -189,7 +189,17 @@ def idle() -> list[Any]:
 
 def told(note: str, checks: Sequence[dict[str, Any]] = (), *, trouble: bool = False) -> str:
     """Return the results of a run that isn't over."""
-    return render("code_results", note=note, trouble=trouble, checks=checks, summary=None, error="", prints="")
+    return render(
+        "code_results",
+        note=note,
+        trouble=trouble,
+        checks=checks,
+        summary=None,
+        error="",
+        prints="",
+        prints_cut=False,
+        notes=(),
+    )
 
 
 def check_line(name: str, passed: bool, detail: str, picture: bytes | None = None) -> dict[str, Any]:
@@ -213,12 +223,14 @@ def run_results(run: Run, checks: Sequence[Check] = ()) -> str:
             "of": len(lines),
             "all_passed": found["passed"],
             "seconds": found["seconds"],
-            "megabytes": found["peak_bytes"] / 2**20,
+            "megabytes": None if found["peak_bytes"] is None else found["peak_bytes"] / 2**20,
             "seed": run.settings["seed"],
             "when": run.created_at,
         },
         error=found["error"] or "",
         prints=found["prints"],
+        prints_cut=found["prints_cut"],
+        notes=found["notes"],
     )
 
 

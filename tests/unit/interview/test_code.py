@@ -38,6 +38,7 @@ def verdict(*checks):
         exercise="t01",
         prints="hello",
         peak_bytes=1000,
+        notes=("Judged by transformers alone.",),
     )
 
 
@@ -113,6 +114,7 @@ def test_checks_come_as_they_are_made_and_the_run_is_kept(store, catalog, who, a
     assert kept.settings == {"exercise": "t01", "source": "x = 1", "seed": 7, "everything": True}
     assert kept.figures["text"] == "1 of 2 checks passed"
     assert (kept.figures["passed"], kept.figures["score"], kept.figures["prints"]) == (False, 0.5, "hello")
+    assert (kept.figures["notes"], kept.figures["prints_cut"]) == (["Judged by transformers alone."], False)
     assert kept.figures["checks"][1] == {"name": "values", "passed": False, "detail": "expected 1, got 0"}
 
 
