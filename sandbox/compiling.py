@@ -53,28 +53,32 @@ class Compiler:
         _running.add(thread)
 
     def _compile(self, like: SlotTable) -> None:
-        with _one_at_a_time:
-            if _ending.is_set():
-                return
-            self._state = f"compiling the step of {like.slots} slots of {like.length}"
-            started = time.perf_counter()
-            take_turns()
-            try:
-                table = like.twin()
-                if like.positions.device.type == "cuda":  # CUDA graphs belong to the thread that made them
-                    self._scheduler.call(compile_step, table)
-                else:
-                    torch.set_num_threads(self._scheduler.threads)  # stands in the code that is made
-                    compile_step(table)
-            except _Ended:
-                return
-            except Exception as error:  # whatever the compiler raises, the plain step goes on
-                log.warning("The step can't be compiled; the plain one goes on", exc_info=True)
-                self._state = f"not compiled: {type(error).__name__}"
-                return
-            self._state = f"compiled in {time.perf_counter() - started:.0f} s"
-            log.info("Slots of length %d: %s", like.length, self._state)
-            self._scheduler.adopt(table)
+        try:
+            with _one_at_a_time:
+                self._compile_in_turn(like)
+        except _Ended:
+            return
+
+    def _compile_in_turn(self, like: SlotTable) -> None:
+        if _ending.is_set():
+            return
+        self._state = f"compiling the step of {like.slots} slots of {like.length}"
+        started = time.perf_counter()
+        take_turns()
+        try:
+            table = like.twin()
+            if like.positions.device.type == "cuda":  # CUDA graphs belong to the thread that made them
+                self._scheduler.call(compile_step, table)
+            else:
+                torch.set_num_threads(self._scheduler.threads)  # stands in the code that is made
+                compile_step(table)
+        except Exception as error:  # whatever the compiler raises, the plain step goes on
+            log.warning("The step can't be compiled; the plain one goes on", exc_info=True)
+            self._state = f"not compiled: {type(error).__name__}"
+            return
+        self._state = f"compiled in {time.perf_counter() - started:.0f} s"
+        log.info("Slots of length %d: %s", like.length, self._state)
+        self._scheduler.adopt(table)
 
 
 class _Ended(BaseException):
