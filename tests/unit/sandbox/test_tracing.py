@@ -28,6 +28,7 @@ def tracing():
 
 
 def test_an_answer_waits_for_a_trace_and_is_right(engine, pictures, tracing):
+    engine.clear_caches()
     during = engine.answer("What is this?", pictures[:1], max_new_tokens=4)
     assert not tracing.is_alive()
     assert during.tokens == engine.answer("What is this?", pictures[:1], max_new_tokens=4).tokens
@@ -38,3 +39,9 @@ def test_taking_turns_twice_changes_nothing_more():
     once = torch.fx.Tracer.trace
     take_turns()
     assert torch.fx.Tracer.trace is once
+
+
+def test_an_answer_whose_features_are_known_waits_as_well(engine, pictures, request):
+    before = engine.answer("What is that?", pictures[:1], max_new_tokens=4)
+    request.getfixturevalue("tracing")
+    assert engine.answer("What is that?", pictures[:1], max_new_tokens=4).tokens == before.tokens
