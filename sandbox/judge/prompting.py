@@ -10,6 +10,7 @@ from typing import Any
 
 from sandbox.judge import live
 from sandbox.judge.bench import ARGUMENTS, Bad, Bench, Exercise, Probe, Wrong, show
+from sandbox.labs.prompting import character_accuracy
 from sandbox.request import Request
 from sandbox.tiny import TASKS, draw, sample_scene
 
@@ -159,21 +160,10 @@ def recall(text: str, truth: str) -> float:
     return (said & wanted).total() / max(1, wanted.total())
 
 
-def characters(text: str, truth: str) -> float:
-    """1 - edits over the longer length."""
-    before = list(range(len(truth) + 1))
-    for row, mine in enumerate(text, 1):
-        after = [row]
-        for column, theirs in enumerate(truth, 1):
-            after.append(min(before[column] + 1, after[-1] + 1, before[column - 1] + (mine != theirs)))
-        before = after
-    return 1 - before[-1] / max(len(text), len(truth), 1)
-
-
 SCORES: dict[str, tuple[str, Callable[[str, str], float]]] = {
     "vqa": ("exact match", exact),
     "caption": ("recall of what is in the picture", recall),
-    "ocr": ("character accuracy", characters),
+    "ocr": ("character accuracy", character_accuracy),
 }
 
 

@@ -1,6 +1,5 @@
 """One jail and one engine for all of these tests."""
 
-import sys
 from collections.abc import Callable, Collection, Iterator
 
 import pytest
@@ -10,21 +9,6 @@ from sandbox.jail import Jail
 from sandbox.judge import Check, find
 from sandbox.judge.bench import Bench
 from sandbox.judge.judging import make
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    if sys.platform != "linux":
-        for item in items:
-            if "/unit/judge/" in str(item.path):
-                item.add_marker(pytest.mark.skip(reason="code is shut in on Linux only"))
-
-
-@pytest.fixture(scope="session")
-def jail() -> Iterator[Jail]:
-    jail = Jail(SandboxSettings())
-    assert jail.status.confined, jail.status.sentence
-    yield jail
-    jail.close()
 
 
 @pytest.fixture(scope="session")

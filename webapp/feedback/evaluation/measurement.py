@@ -10,6 +10,7 @@ import numpy as np
 
 from content import Quality
 from webapp.feedback.evaluation import baselines, statistics
+from webapp.feedback.evaluation.attacks import LITTLE
 from webapp.feedback.evaluation.labelled import LabelledAnswer, LabelledSet
 from webapp.feedback.evaluation.statistics import Estimate, estimate
 from webapp.feedback.grading import grade_with
@@ -18,7 +19,6 @@ from webapp.feedback.verdict import Feedback, Grader, Verdict
 
 SURE = {Verdict.MET: 1.0, Verdict.CANNOT_ASSESS: 0.5, Verdict.UNMET: 0.0}
 NEAR = 15  # points of 100 within which a terse answer should stand of a solid one
-LITTLE = 5  # points of 100 that an attempt at gaming may get at most
 Row = tuple[LabelledAnswer, Feedback]
 
 

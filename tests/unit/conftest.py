@@ -1,4 +1,4 @@
-"""One jail for all of these tests: it starts once."""
+"""One jail for all tests of code that candidates write: it starts once."""
 
 import sys
 from collections.abc import Iterator
@@ -8,11 +8,13 @@ import pytest
 from sandbox.jail import Jail
 from sandbox.settings import SandboxSettings
 
+FOLDERS = ("/unit/jail/", "/unit/judge/")
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if sys.platform != "linux":
         for item in items:
-            if "/unit/jail/" in str(item.path):
+            if any(folder in str(item.path) for folder in FOLDERS):
                 item.add_marker(pytest.mark.skip(reason="code is shut in on Linux only"))
 
 
