@@ -13,8 +13,8 @@ import numpy as np
 from sandbox.cache import ByteCache, CacheReport
 from sandbox.checkpoint import Checkpoint
 from sandbox.identity import processor_key
+from sandbox.programs import KeyValues
 from sandbox.settings import SandboxSettings
-from sandbox.slots import KeyValues
 from sandbox.tiles import Layout
 
 MB = 1_000_000

@@ -20,7 +20,6 @@ from sandbox.memory import count_weights, ensure_fits, estimate, size_words
 from sandbox.processor import load_processor
 from sandbox.settings import SandboxSettings
 from sandbox.tiles import TILED, Layout, layouts
-from sandbox.tracing import MODELS
 
 FAMILIES = ("llava", "vipllava", "llava_next", "llava_onevision")
 """Model types that run here."""
@@ -132,11 +131,7 @@ class Checkpoint:
     @torch.inference_mode()
     def embed(self, ids: np.ndarray) -> np.ndarray:
         """Return the language model's embeddings, int64 (L,) -> float32 (L, D)."""
-        table, tokens = self.model.get_input_embeddings(), self.tensor(ids)
-        if type(table) is torch.nn.Embedding:  # a look-up, which needs no turn with PyTorch's tracer
-            return to_array(torch.nn.functional.embedding(tokens, table.weight))
-        with MODELS:
-            return to_array(table(tokens))
+        return to_array(self.model.get_input_embeddings()(self.tensor(ids)))
 
 
 def to_array(tensor: torch.Tensor) -> np.ndarray:

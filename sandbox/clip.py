@@ -20,7 +20,6 @@ from transformers.utils import logging
 from sandbox.device import choose_placement
 from sandbox.errors import EngineFailed, PromptTooLong
 from sandbox.settings import SandboxSettings
-from sandbox.tracing import MODELS
 
 BATCH = 32
 """Pictures or texts that are embedded together."""
@@ -65,11 +64,10 @@ class Clip:
         rows = [np.zeros((0, self.dim), np.float32)]
         for start in range(0, len(items), BATCH):
             inputs = prepare(list(items[start : start + BATCH])).to(self._model.device, self._model.dtype)
-            with MODELS:
-                if kind == "image":
-                    found = self._model.get_image_features(pixel_values=inputs["pixel_values"])
-                else:
-                    found = self._model.get_text_features(**inputs)
+            if kind == "image":
+                found = self._model.get_image_features(pixel_values=inputs["pixel_values"])
+            else:
+                found = self._model.get_text_features(**inputs)
             vectors = getattr(found, "pooler_output", found).float().cpu().numpy()
             rows.append(vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
         return np.concatenate(rows).astype(np.float32)

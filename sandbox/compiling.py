@@ -1,114 +1,163 @@
-"""Compiles the step of a table of slots, where that is possible and pays.
+"""Compiles the engine's programs, where that is possible and pays: in a process of its own, once a machine.
 
-A compiled step computes the same in another order: within one process all answers of a table are stepped either by the
-plain or by the compiled one, and receipts name which.
+`torch.export` and AOTInductor make a shared library of each program, weights included, in the user's cache folder. What
+is there already is loaded in a moment. Python's lock, the tracer's patches and the end of the compiler are thus none of
+the engine's business; and its answers go before, since the compiler runs at a lower priority.
 """
 
 from __future__ import annotations
 
-import atexit
-import ctypes
+import hashlib
 import logging
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
 import threading
 import time
-import weakref
-from types import FunctionType, MethodType
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 
 import torch
+import transformers
+from platformdirs import user_cache_path
 
+from sandbox.checkpoint import Checkpoint
 from sandbox.device import SMALL_MODEL
-from sandbox.scheduler import Scheduler
-from sandbox.slots import SlotTable
-from sandbox.tracing import take_turns
+from sandbox.library import Library
+from sandbox.programs import Programs
 
 log = logging.getLogger(__name__)
 
 
-class Compiler:
-    """Compiles tables in the background, one after the other, and hands them to the scheduler."""
+@dataclass(frozen=True)
+class Plan:
+    """What is to be compiled."""
 
-    def __init__(self, scheduler: Scheduler) -> None:
-        """Take the scheduler whose tables are compiled."""
-        self._scheduler = scheduler
-        self._started: set[int] = set()
-        self._lock = threading.Lock()
+    context: int
+    """Most tokens of a prompt with its answer."""
+    rows: Mapping[int, int]
+    """Slots of the table of each length."""
+    threads: int
+
+    @property
+    def names(self) -> list[str]:
+        """The programs' names, which are their files' too."""
+        return ["tower", "prefix", "prompt", *(f"step_{length}" for length in self.rows)]
+
+
+class Compiler:
+    """Sees to one engine's compiled programs."""
+
+    def __init__(self, checkpoint: Checkpoint, weights: str, plan: Plan) -> None:
+        """Take the model, its weights' fingerprint and what is to be compiled."""
+        self._checkpoint = checkpoint
+        self._plan = plan
+        self._folder = compiled_path() / _key(weights, plan)
         self._state = ""
+        self._child: subprocess.Popen[str] | None = None
+        self._closed = False
 
     @property
     def state(self) -> str:
         """What it is doing or has done, in words; empty before anything."""
         return self._state
 
-    def begin(self, table: SlotTable) -> None:
-        """Compile a table like this one beside the work, unless that has begun; for CUDA between two steps."""
-        with self._lock:
-            if table.length in self._started:
-                return
-            self._started.add(table.length)
-        if reason := unavailable(table.positions.device.type):
+    def begin(self, ready: Callable[[Programs], None]) -> None:
+        """Tell `ready` the compiled programs: at once if they are on disk, else from a thread, once they are made.
+
+        Args:
+            ready: Called with `Programs`; never where nothing can be compiled.
+        """
+        if reason := unavailable(self._checkpoint):
             self._state = f"not compiled: {reason}"
-            return
-        thread = threading.Thread(target=self._compile, args=(table,), name="compiler", daemon=True)
-        thread.start()
-        _running.add(thread)
+        elif self._complete:
+            self._load(ready, time.perf_counter())
+        else:
+            self._state = "compiling"
+            threading.Thread(target=self._make, args=(ready,), name="compiler", daemon=True).start()
 
-    def _compile(self, like: SlotTable) -> None:
-        try:
-            with _one_at_a_time:
-                self._compile_in_turn(like)
-        except _Ended:
-            return
+    def close(self) -> None:
+        """Stop compiling; what isn't finished is begun anew next time."""
+        self._closed = True
+        if self._child:
+            self._child.kill()
 
-    def _compile_in_turn(self, like: SlotTable) -> None:
-        if _ending.is_set():
-            return
-        self._state = f"compiling the step of {like.slots} slots of {like.length}"
+    @property
+    def _complete(self) -> bool:
+        return all((self._folder / f"{name}.so").is_file() for name in self._plan.names)
+
+    def _make(self, ready: Callable[[Programs], None]) -> None:
         started = time.perf_counter()
-        take_turns()
         try:
-            table = like.twin()
-            if like.positions.device.type == "cuda":  # CUDA graphs belong to the thread that made them
-                self._scheduler.call(compile_step, table)
-            else:
-                torch.set_num_threads(self._scheduler.threads)  # stands in the code that is made
-                compile_step(table)
-        except Exception as error:  # whatever the compiler raises, the plain step goes on
-            log.warning("The step can't be compiled; the plain one goes on", exc_info=True)
-            self._state = f"not compiled: {type(error).__name__}"
+            failure = self._run_child()
+        except OSError as error:
+            failure = str(error)
+        if self._closed:
             return
-        self._state = f"compiled in {time.perf_counter() - started:.0f} s"
-        log.info("Slots of length %d: %s", like.length, self._state)
-        self._scheduler.adopt(table)
+        if failure or not self._complete:
+            log.warning("The model's programs can't be compiled; PyTorch runs them as they are: %s", failure)
+            self._state = (
+                f"not compiled: {failure.strip().splitlines()[-1] if failure.strip() else 'the compiler ended'}"
+            )
+            return
+        self._load(ready, started)
+
+    def _run_child(self) -> str:
+        """Compile in another process; return what it said if it failed."""
+        with tempfile.TemporaryDirectory(prefix="vivalab-compile-") as work:
+            job = Path(work) / "job.pt"
+            model, placement = self._checkpoint.model, self._checkpoint.placement
+            torch.save((model.config, model.state_dict(), placement, self._plan, self._folder), job)
+            environment = {
+                **os.environ,
+                "OMP_NUM_THREADS": str(self._plan.threads),
+                "TORCHINDUCTOR_CACHE_DIR": str(Path(work) / "inductor"),
+                "CUDA_VISIBLE_DEVICES": "",
+            }
+            command = [sys.executable, "-m", "sandbox.exporting", str(job)]
+            with subprocess.Popen(  # its input ends with this process, and it with its input
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=(Path(work) / "errors").open("w"),
+                env=environment,
+                text=True,
+            ) as child:
+                self._child = child
+                for line in child.stdout or ():
+                    self._state = f"compiling: {line.strip()}"
+                code = child.wait()
+            return "" if code == 0 else (Path(work) / "errors").read_text()[-4000:] or f"the compiler ended with {code}"
+
+    def _load(self, ready: Callable[[Programs], None], started: float) -> None:
+        try:
+            libraries = {name: Library(self._folder / f"{name}.so") for name in self._plan.names}
+        except Exception as error:
+            log.warning("Compiled programs can't be used; they are made anew at the next start", exc_info=True)
+            shutil.rmtree(self._folder, ignore_errors=True)
+            self._state = f"not compiled: {error}"
+            return
+        os.utime(self._folder)
+        self._state = f"compiled, ready after {time.perf_counter() - started:.0f} s"
+        log.info("The model's programs: %s", self._state)
+        steps = {length: libraries[f"step_{length}"] for length in self._plan.rows}
+        ready(Programs(libraries["tower"], libraries["prefix"], libraries["prompt"], steps, compiled=True))
 
 
-class _Ended(BaseException):
-    """Python ends, and the compiler with it."""
+def compiled_path() -> Path:
+    """Return the folder of compiled programs, one folder in it for each model, machine and version."""
+    return user_cache_path("vivalab") / "compiled"
 
 
-_one_at_a_time = threading.Lock()
-_running: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
-_ending = threading.Event()
-EXIT_SECONDS = 20
-"""How long the end of the program waits for the C++ compiler to return."""
-
-
-@atexit.register
-def end_all() -> None:
-    """End the threads while Python still runs: one that wakes up later inside PyTorch would abort the process."""
-    _ending.set()
-    for thread in list(_running):
-        if thread.is_alive() and thread.ident:
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(_Ended))
-    for thread in list(_running):
-        thread.join(EXIT_SECONDS)
-
-
-def unavailable(device: str) -> str:
-    """Return why nothing can be compiled here; empty if it can be."""
-    if device == "cuda":
-        return "" if torch.utils._triton.has_triton() else "Triton is missing"
-    if device != "cpu":
-        return f"there is no compiler for {device}"
+def unavailable(checkpoint: Checkpoint) -> str:
+    """Return why nothing is compiled here; empty if it is."""
+    if (device := checkpoint.placement.device) != "cpu":
+        return f"on {device} PyTorch's own kernels are used"
+    if checkpoint.parameters >= SMALL_MODEL:
+        return "a model of this size spends its time in matrix products, which compiling doesn't change"
     from torch._inductor.cpp_builder import get_cpp_compiler
     from torch._inductor.exc import InvalidCxxCompiler
 
@@ -119,26 +168,19 @@ def unavailable(device: str) -> str:
     return ""
 
 
-def compile_step(table: SlotTable) -> None:
-    """Compile a table's step and run it until it is ready.
-
-    On a CPU the code is C++, on CUDA Triton's kernels replayed as CUDA graphs. What was compiled before is taken from
-    the folder TORCHINDUCTOR_CACHE_DIR. Nothing that the code was made for can change, since it is called for this table
-    alone: so nothing is checked before each step, which would take a third of its time.
-    """
-    import torch._inductor.config as inductor
-
-    inductor.compile_threads = 1  # no pool of processes inside a server
-    for tensor in (*table.keys, *table.values, table.positions, table.tokens):
-        torch._dynamo.mark_static_address(tensor)
-    cuda = table.positions.device.type == "cuda"
-    options = {
-        "guard_filter_fn": lambda guards: [False] * len(guards),
-        "triton.cudagraphs": cuda,  # what mode="reduce-overhead" is
-        "freezing": not cuda and table.checkpoint.parameters < SMALL_MODEL,  # weights laid out for their kernels, twice
-    }
-    code = SlotTable.forward.__code__.replace(co_name=f"step_{table.slots}_{table.length}")  # found by its code object
-    step = MethodType(FunctionType(code, SlotTable.forward.__globals__), table)
-    table.compute = torch.compile(step, fullgraph=True, dynamic=False, options=options)
-    for _ in range(3):  # a CUDA graph is recorded at the second call
-        table.step()
+def _key(weights: str, plan: Plan) -> str:
+    """Return what the code of the programs depends on: their source, the model, the versions and this processor."""
+    try:
+        flags = next(line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("flags"))
+    except (OSError, StopIteration):
+        flags = ""
+    parts = (
+        weights,
+        repr(plan),
+        torch.__version__,
+        transformers.__version__,
+        torch.backends.cpu.get_cpu_capability(),
+        flags,
+        *(Path(__file__).with_name(f"{name}.py").read_text() for name in ("programs", "exporting")),
+    )
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]

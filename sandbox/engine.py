@@ -30,7 +30,7 @@ from sandbox.batches import Batch, BatchReport, Strategy, latencies, plan
 from sandbox.cache import CacheReport, together
 from sandbox.caches import Caches
 from sandbox.checkpoint import Checkpoint, load_checkpoint
-from sandbox.compiling import Compiler
+from sandbox.compiling import Compiler, Plan
 from sandbox.device import choose_placement, choose_threads
 from sandbox.errors import BadOption
 from sandbox.identity import fingerprint
@@ -42,6 +42,7 @@ from sandbox.scheduler import Scheduler, Ticket
 from sandbox.scoring import Score, score
 from sandbox.selftest import encode_group
 from sandbox.settings import SandboxSettings
+from sandbox.slots import table_lengths
 from sandbox.stages import generate, prompt
 from sandbox.trace import Trace
 
@@ -93,13 +94,16 @@ class Engine:
             threads=settings.sandbox_threads or choose_threads(checkpoint.parameters),
             prefixes=self._caches.prefixes,
         )
-        self._compiler = Compiler(self._scheduler) if settings.sandbox_compile else None
-        if self._compiler:
-            self._scheduler.on_table = self._compiler.begin
+        scheduler = self._scheduler
+        rows = {length: scheduler.rows(length) for length in table_lengths(scheduler.context)}
+        plan = Plan(scheduler.context, rows, scheduler.threads)
+        self._compiler = Compiler(checkpoint, self._weights, plan) if settings.sandbox_compile else None
         self._pipeline = Pipeline(checkpoint, settings, self._scheduler, self._caches)
         self._pipeline.group = self._scheduler.call(encode_group, checkpoint)
-        unheld = weakref.finalize(self, self._scheduler.close)  # an engine that nobody holds any more frees its model
-        unheld.atexit = False  # the scheduler sees to that itself
+        if self._compiler:
+            self._compiler.begin(partial(setattr, scheduler, "programs"))
+        # An engine that nobody holds any more frees its model; at the end of Python the scheduler sees to that itself.
+        weakref.finalize(self, _end, scheduler, self._compiler).atexit = False
 
     @property
     def description(self) -> str:
@@ -121,7 +125,7 @@ class Engine:
 
     @property
     def compiling(self) -> str:
-        """Whether the step is compiled, in words: what is being done, how long it took, or why it isn't."""
+        """Whether the model's programs are compiled, in words: what is being done, how long it took, or why not."""
         return self._compiler.state if self._compiler else "not compiled: SANDBOX_COMPILE is off"
 
     @property
@@ -362,7 +366,7 @@ class Engine:
 
     def close(self) -> None:
         """Let the model's thread end once its work is done; the engine answers no more."""
-        self._scheduler.close()
+        _end(self._scheduler, self._compiler)
 
     def _embeddings(self, request: Request) -> np.ndarray:
         """Return the language model's input of a request, float32 (L, D)."""
@@ -400,7 +404,7 @@ class Engine:
                     news(asked)
                     return asked
                 repeat = self.settings.sandbox_deterministic if request.deterministic is None else request.deterministic
-                ticket = asked.ticket = Ticket(run.answer, request.user, stopped, repeat=repeat)
+                ticket = asked.ticket = Ticket(run.answer, run.programs, request.user, stopped, repeat=repeat)
                 if every:
                     ticket.told = partial(news, asked)
 
@@ -475,7 +479,7 @@ class Engine:
             slots=ticket.slots,
             length=ticket.length,
             prefill=ticket.prefill,
-            compiled=ticket.compiled,
+            compiled=ticket.programs.compiled,
             deterministic=ticket.repeatable,
             torch=torch.__version__,
             transformers=transformers.__version__,
@@ -493,6 +497,12 @@ def open_engine(name: str, device: str, settings: SandboxSettings, progress: Cal
     del events  # stops the answer
     progress(f"Ready: {engine.description}")
     return engine
+
+
+def _end(scheduler: Scheduler, compiler: Compiler | None) -> None:
+    scheduler.close()
+    if compiler:
+        compiler.close()
 
 
 def _hear(asked: _Asked) -> bool:

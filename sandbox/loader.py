@@ -6,15 +6,12 @@ A model can be changed while people work: the old engine answers until the new o
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
 from collections.abc import Callable
 from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
-
-from platformdirs import user_cache_path
 
 from sandbox.errors import BadOption, EngineFailed, EngineNotReady
 from sandbox.settings import SandboxSettings
@@ -52,7 +49,6 @@ def load_engine(
 
         return cast("Engine", open_remote(settings, progress))  # refuses in words what it can't do
     progress("Importing PyTorch and transformers")
-    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(user_cache_path("vivalab") / "compiled"))  # read at import
     from sandbox.engine import open_engine
 
     name = settings.checkpoint if model is None else fspath(model)

@@ -19,6 +19,7 @@ from sandbox.caches import Caches, Features, Pixels
 from sandbox.checkpoint import Checkpoint
 from sandbox.errors import BadInput, StageFailed
 from sandbox.images import content_key, upright_size
+from sandbox.programs import Programs
 from sandbox.request import Request, answer_limit, check_prompt
 from sandbox.scheduler import Scheduler
 from sandbox.settings import SandboxSettings
@@ -42,6 +43,8 @@ class Run:
     request: Request
     started: float
     """By `time.perf_counter()`."""
+    programs: Programs
+    """What computes all of it."""
     records: list[StageRecord] = field(default_factory=list)
     arrays: dict[str, StageOutput] = field(default_factory=dict)
     """What the stages gave out, where the request keeps it."""
@@ -94,7 +97,7 @@ class Pipeline:
         self._scheduler = scheduler
         self._caches = caches
         self.group = 1
-        """Pictures that are encoded together."""
+        """Pictures that are encoded together by the plain programs."""
 
     def cost(self, request: Request) -> Cost:
         """Return what a request takes, from its text and the headers of its pictures; nothing is decoded.
@@ -118,7 +121,7 @@ class Pipeline:
 
     def prepare(self, request: Request, started: float) -> Run:
         """Run every stage before `generate`; BadInput if a stage refuses what it gets."""
-        run = Run(request, started)
+        run = Run(request, started, self._scheduler.programs)
         limit = answer_limit(request, self._checkpoint.answer_length, self._settings)
         prefix = b""
         if not request.images:
@@ -208,12 +211,13 @@ class Pipeline:
         run.record("preprocess", seconds["preprocess"], upright, run.pixels, note=_with_use(note, use))
 
         layer = checkpoint.feature_layer if request.feature_layer is None else request.feature_layer
-        keys = [hashlib.sha256(key + caches.features_key + repr(layer).encode()).digest() for key in keys]
+        made_by = caches.features_key + repr((layer, run.programs.compiled)).encode()
+        keys = [hashlib.sha256(key + made_by).digest() for key in keys]
         costs = dict.fromkeys(("encode", "select", "reduce", "project"), 0.0)
 
         def look(indexes: list[int]) -> list[Features]:
             chosen = [pictures[index] for index in indexes]
-            return self._scheduler.call(self._look, chosen, layer, costs, user=request.user)
+            return self._scheduler.call(self._look, chosen, layer, costs, run.programs, user=request.user)
 
         seen, use = caches.features.get_many(keys, look)
         run.uses.append(use)
@@ -238,11 +242,13 @@ class Pipeline:
             return preprocess.preprocess(images, processor, layouts)[start : start + layouts[index].tiles].copy()
         return preprocess.preprocess([images[index]], processor, [layouts[index]])
 
-    def _look(self, pictures: list[Pixels], layer: int | list[int], costs: dict[str, float]) -> list[Features]:
+    def _look(
+        self, pictures: list[Pixels], layer: int | list[int], costs: dict[str, float], programs: Programs
+    ) -> list[Features]:
         """Run the stages from `encode` to `project` on pictures; in the model's thread."""
         checkpoint = self._checkpoint
         pixels = np.concatenate([picture.pixels for picture in pictures])
-        hidden, costs["encode"] = timed(encode.encode, pixels, checkpoint, layer, self.group)
+        hidden, costs["encode"] = timed(encode.encode, pixels, checkpoint, layer, self.group, programs)
         selected, costs["select"] = timed(select.select, hidden, checkpoint.strategy)
         reduced, costs["reduce"] = timed(reduce.reduce, selected)
         layouts = [picture.layout for picture in pictures]
@@ -281,7 +287,7 @@ class Pipeline:
         hidden = self._stage(
             run,
             "encode",
-            partial(encode.encode, checkpoint=checkpoint, layer=layer, group=self.group),
+            partial(encode.encode, checkpoint=checkpoint, layer=layer, group=self.group, programs=run.programs),
             partial(encode.accept, count=squares),
             run.pixels,
         )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import logging
+import math
 import threading
 import time
 import weakref
@@ -18,16 +19,25 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-import numpy as np
 import torch
 
 from sandbox.cache import ByteCache, CacheUse
 from sandbox.checkpoint import Checkpoint
 from sandbox.errors import EngineFailed, OutOfMemory
+from sandbox.programs import KeyValues, Programs, plain
 from sandbox.selftest import repeats
-from sandbox.slots import KeyValues, SlotTable, padded_length, read, read_together, table_length, table_lengths, to_host
+from sandbox.slots import (
+    Chosen,
+    SlotTable,
+    no_prefix,
+    padded_length,
+    read_prefix,
+    read_prompt,
+    read_together,
+    table_length,
+    table_lengths,
+)
 from sandbox.stages.generate import Answer
-from sandbox.tracing import MODELS
 from sandbox.turns import Turns
 
 T = TypeVar("T")
@@ -49,6 +59,8 @@ class Ticket:
     """An answer on its way through the slots."""
 
     answer: Answer
+    programs: Programs
+    """What reads its prompt and steps it."""
     user: str = ""
     stopped: Callable[[], bool] = bool
     """Asked before every step; True ends the answer."""
@@ -64,11 +76,14 @@ class Ticket:
     slots: int = 0
     length: int = 0
     prefill: tuple[int, int] = (0, 0)
-    compiled: bool = False
     repeatable: bool = False
     """Whether the self-test found that the slots give equal numbers in any company."""
     company: int = 0
     """Most answers that were under way in one of its steps."""
+
+
+_Place = tuple[int, bool]
+"""Length of a table's slots, and whether its programs are compiled."""
 
 
 @dataclass(eq=False)
@@ -76,7 +91,6 @@ class _Table:
     """A table of slots and who is in them."""
 
     slots: SlotTable
-    compiled: bool
     repeatable: bool
     tickets: list[Ticket | None]
 
@@ -106,14 +120,13 @@ class Scheduler:
         self._slots = slots
         self._positions = positions
         self._prefixes = prefixes
-        self.on_table: Callable[[SlotTable], None] | None = None
-        """Told of every new table, in the model's thread; must return at once."""
+        self.programs = plain(checkpoint, table_lengths(self.context))
+        """What new requests are computed by. Another set may be put here at any time: a request keeps to its own."""
         self._calls: Turns[Callable[[], None]] = Turns()
-        self._joining: dict[int, Turns[Ticket]] = {}
+        self._joining: dict[_Place, Turns[Ticket]] = {}
         self._batches: list[tuple[Iterator[None], Future[None]]] = []
-        self._tables: dict[int, _Table] = {}
-        self._ready: dict[int, SlotTable] = {}
-        """Compiled tables that take a plain one's place once it is empty."""
+        self._tables: dict[_Place, _Table] = {}
+        self._nothing = no_prefix(checkpoint)
         self._hopes: list[float] = []
         """Until when a step waits for those who are on their way, by `time.perf_counter()`."""
         self._work = threading.Condition()
@@ -146,7 +159,7 @@ class Scheduler:
         ticket.submitted = time.perf_counter()
         with self._work:
             self._refuse_if_closed()
-            self._joining.setdefault(length, Turns()).put(ticket.user, ticket)
+            self._joining.setdefault((length, ticket.programs.compiled), Turns()).put(ticket.user, ticket)
             self._work.notify()
 
     @contextmanager
@@ -177,12 +190,6 @@ class Scheduler:
             self._work.notify()
         result.result()
 
-    def adopt(self, table: SlotTable) -> None:
-        """Let a compiled table take the place of the plain one of its length, once that is empty."""
-        with self._work:
-            self._ready[table.length] = table
-            self._work.notify()
-
     def rows(self, length: int) -> int:
         """Return the slots of a table: even, since odd numbers were seen to give slots different bits."""
         share = self._positions // len(table_lengths(self.context))
@@ -193,8 +200,8 @@ class Scheduler:
         """Return length, slots, whether compiled, and whether the self-test passed, of each table in use."""
         with self._work:
             return [
-                (length, table.slots.slots, table.compiled, table.repeatable)
-                for length, table in sorted(self._tables.items())
+                (length, table.slots.slots, compiled, table.repeatable)
+                for (length, compiled), table in sorted(self._tables.items())
             ]
 
     @property
@@ -224,8 +231,7 @@ class Scheduler:
         with torch.inference_mode():
             while self._wait():
                 try:
-                    with MODELS:
-                        self._round()
+                    self._round()
                 except BaseException as error:  # a fault of ours: what is under way is lost, the engine goes on
                     log.exception("A step of the scheduler failed")
                     self._lose(error)
@@ -238,9 +244,13 @@ class Scheduler:
         while self._someone_comes(until):
             self._serve(until)
             self._join(until)
-        for table in list(self._tables.values()):
+        for place, table in list(self._tables.items()):
             if table.taken:
-                self._step(table)
+                self._step(place, table)
+            elif not place[1] and self.programs.compiled:  # nobody new comes to a plain table any more
+                with self._work:
+                    if not self._joining[place]:
+                        del self._tables[place]
         self._step_batches()
 
     def _lose(self, error: BaseException) -> None:
@@ -257,7 +267,7 @@ class Scheduler:
             while True:
                 if self._calls or self._batches or any(self._joining.values()):
                     return True
-                if self._ready or any(table.taken for table in self._tables.values()):
+                if any(table.taken for table in self._tables.values()):
                     return True
                 if self._closed:
                     return False
@@ -288,28 +298,24 @@ class Scheduler:
                 return
 
     def _join(self, until: float) -> None:
-        for length in list(self._joining):
+        for place in list(self._joining):
             while True:
-                self._swap(length)
-                table = self._tables.get(length)
+                table = self._tables.get(place)
                 with self._work:
-                    waiting = self._joining[length]
-                    draining = length in self._ready
-                    if not waiting or draining or (table and table.taken == len(table.tickets)):
+                    waiting = self._joining[place]
+                    if not waiting or (table and table.taken == len(table.tickets)):
                         break
                     ticket = waiting.take()
                     free = table.tickets.count(None) if table else 1
                     crowd = [] if ticket.repeat else self._crowd(waiting, free - 1)
                 if crowd:
-                    self._begin_together([ticket, *crowd], length)
+                    self._begin_together([ticket, *crowd], place)
                 elif ticket.stopped():
                     ticket.done.set_result(None)
                 else:
-                    self._begin(ticket, length)
+                    self._begin(ticket, place)
                 if self._busy() and time.perf_counter() > until:
                     return
-        for length in list(self._ready):
-            self._swap(length)
 
     def _crowd(self, waiting: Turns[Ticket], most: int) -> list[Ticket]:
         """Take those who are next and may be read together with others."""
@@ -318,41 +324,41 @@ class Scheduler:
             crowd.append(waiting.take())
         return crowd
 
-    def _begin(self, ticket: Ticket, length: int) -> None:
+    def _begin(self, ticket: Ticket, place: _Place) -> None:
         """Read a prompt into a free slot; what goes wrong ends this answer only."""
         try:
             ticket.answer.moments.append(time.perf_counter())
-            parts, hidden = self._read(ticket)
-            self._enter(ticket, length, parts, hidden)
+            parts, chosen = self._read(ticket)
+            self._enter(ticket, place, parts, chosen)
         except BaseException as error:
             ticket.done.set_exception(in_words(error))
 
-    def _begin_together(self, tickets: list[Ticket], length: int) -> None:
+    def _begin_together(self, tickets: list[Ticket], place: _Place) -> None:
         """Read the prompts of a crowd in one pass; if that fails, each by itself."""
         try:
             began = time.perf_counter()
             prompts = [ticket.answer.embeddings for ticket in tickets]
-            hidden, parts, width = read_together(self.checkpoint, prompts)
+            chosen, parts, width = read_together(self.checkpoint, prompts)
         except Exception:
             for ticket in tickets:
-                self._begin(ticket, length)
+                self._begin(ticket, place)
             return
         for row, ticket in enumerate(tickets):
             try:
                 ticket.answer.moments.append(began)
                 ticket.prefill = (0, width)
-                self._enter(ticket, length, [(parts[row], len(prompts[row]))], hidden[row : row + 1])
+                self._enter(ticket, place, [(parts[row], len(prompts[row]))], chosen, row)
             except BaseException as error:
                 ticket.done.set_exception(in_words(error))
 
-    def _enter(self, ticket: Ticket, length: int, parts: list[tuple[KeyValues, int]], hidden: torch.Tensor) -> None:
+    def _enter(
+        self, ticket: Ticket, place: _Place, parts: list[tuple[KeyValues, int]], chosen: Chosen, row: int = 0
+    ) -> None:
         """Choose the first token, and give the answer a slot unless that was all."""
-        logits = self.checkpoint.model.lm_head(hidden)
-        largest, likeliest = logits.max(-1)
-        table = self._table(length, parts[0][0])
-        ticket.slots, ticket.length, ticket.compiled = table.slots.slots, length, table.compiled
+        table = self._tables.get(place) or self._open(ticket.programs, place)
+        ticket.slots, ticket.length = table.slots.slots, table.slots.length
         ticket.repeatable = table.repeatable and ticket.repeat
-        token = self._take(ticket, to_host(logits)[0], int(likeliest), float(largest))
+        token = self._take(ticket, chosen, row)
         if ticket.answer.finish is None:
             slot = table.tickets.index(None)
             table.slots.fill(slot, parts, token)
@@ -361,56 +367,38 @@ class Scheduler:
             ticket.company = table.taken + 1
             ticket.done.set_result(None)
 
-    def _read(self, ticket: Ticket) -> tuple[list[tuple[KeyValues, int]], torch.Tensor]:
+    def _read(self, ticket: Ticket) -> tuple[list[tuple[KeyValues, int]], Chosen]:
         """Read a prompt in its two parts, the first from the cache if it is there."""
-        answer, split = ticket.answer, ticket.answer.split
+        answer, programs, split = ticket.answer, ticket.programs, ticket.answer.split
         rest = answer.embeddings[split:]
-        if not split:
-            ticket.prefill = (0, padded_length(len(rest)))
-            hidden, new = read(self.checkpoint, rest)
-            return [(new, len(rest))], hidden
+        ticket.prefill = (padded_length(split), padded_length(len(rest)))
 
         def make() -> KeyValues:
-            return read(self.checkpoint, answer.embeddings[:split])[1]
+            return read_prefix(programs.prefix, self.checkpoint, answer.embeddings[:split])
 
-        if answer.prefix is None:
+        if not split:
+            first = self._nothing
+        elif answer.prefix is None:
             first = make()
         else:
-            first, use = self._prefixes.get(answer.prefix, make)
+            key = answer.prefix + bytes([programs.compiled])
+            first, use = self._prefixes.get(key, make)
             ticket.uses.append(use)
-        ticket.prefill = (padded_length(split), padded_length(len(rest)))
-        hidden, new = read(self.checkpoint, rest, first, split)
-        return [(first, split), (new, len(rest))], hidden
+        chosen, new = read_prompt(programs.prompt, self.checkpoint, rest, first, split)
+        return [(first, split), (new, len(rest))], chosen
 
-    def _table(self, length: int, like: KeyValues) -> _Table:
-        if length not in self._tables:
-            table = SlotTable(self.checkpoint, self.rows(length), length, like)
-            self._use(table)
-        return self._tables[length]
-
-    def _use(self, table: SlotTable) -> None:
-        """Put a plain table into use after its self-test; one that fails is used one answer at a time."""
-        repeatable = repeats(table)
+    def _open(self, programs: Programs, place: _Place) -> _Table:
+        """Put a table into use after its self-test; one that fails is used one answer at a time."""
+        length = place[0]
+        slots = SlotTable(self.checkpoint, programs.steps[length], self.rows(length), length)
+        repeatable = repeats(slots)
         if not repeatable:
-            log.warning("Slots of length %d give different numbers in company; answers take turns", table.length)
-        places = table.slots if repeatable else 1
-        self._tables[table.length] = _Table(table, False, repeatable or places == 1, [None] * places)
-        if self.on_table and repeatable:
-            self.on_table(table)
+            log.warning("Slots of length %d give different numbers in company; answers take turns", length)
+        places = slots.slots if repeatable else 1
+        table = self._tables[place] = _Table(slots, repeatable or places == 1, [None] * places)
+        return table
 
-    def _swap(self, length: int) -> None:
-        """Take a compiled table into use once the plain one is empty, unless its numbers don't repeat."""
-        table = self._tables.get(length)
-        with self._work:
-            if length not in self._ready or (table and table.taken):
-                return
-            compiled = self._ready.pop(length)
-        if repeats(compiled):
-            self._tables[length] = _Table(compiled, True, True, [None] * compiled.slots)
-        else:
-            log.warning("The compiled step of length %d doesn't repeat its numbers; the plain one stays", length)
-
-    def _step(self, table: _Table) -> None:
+    def _step(self, place: _Place, table: _Table) -> None:
         for slot, ticket in enumerate(table.tickets):
             if ticket and ticket.stopped():
                 self._end(table, slot)
@@ -423,7 +411,7 @@ class Scheduler:
             for slot, ticket in enumerate(table.tickets):
                 if ticket:
                     self._end(table, slot, in_words(error))
-            del self._tables[table.slots.length]
+            del self._tables[place]
             return
         chosen = {}
         for slot, ticket in enumerate(table.tickets):
@@ -431,7 +419,7 @@ class Scheduler:
                 continue
             ticket.company = max(ticket.company, company)
             try:
-                token = self._take(ticket, step.logits[slot], step.likeliest[slot], step.largest[slot])
+                token = self._take(ticket, step, slot)
             except Exception as error:
                 self._end(table, slot, error)
                 continue
@@ -441,13 +429,13 @@ class Scheduler:
                 chosen[slot] = token
         table.slots.advance(chosen)
 
-    def _take(self, ticket: Ticket, logits: np.ndarray, likeliest: int, largest: float) -> int:
-        if largest != largest:  # NaN
+    def _take(self, ticket: Ticket, chosen: Chosen, row: int) -> int:
+        if math.isnan(chosen.largest[row]):
             raise EngineFailed(
                 f"{self.checkpoint.name} computed numbers that are not finite for this question. Ask another one; if "
                 "all of them fail, the checkpoint is damaged or its number format doesn't hold its values."
             )
-        token = ticket.answer.take(logits, likeliest, self.checkpoint.end_tokens)
+        token = ticket.answer.take(chosen.logits[row], chosen.likeliest[row], self.checkpoint.end_tokens)
         if ticket.told:
             ticket.told()
         return token

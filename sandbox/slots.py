@@ -7,21 +7,21 @@ follows from the request alone. What a row computes then depends on that row.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 
 from sandbox.checkpoint import Checkpoint
+from sandbox.programs import KeyValues, Program, Reading, cache_shape
 
 SHORTEST = 128
 """Positions of the shortest table, where an eighth of the context is less."""
 FINE = 8
 """Parts of a prompt are padded to a multiple of this many tokens up to 256, of eight times as many above."""
-
-KeyValues = list[tuple[torch.Tensor, torch.Tensor]]
-"""Keys and values (1, heads, tokens, head width) of each layer."""
 
 
 def table_lengths(context: int) -> list[int]:
@@ -48,69 +48,94 @@ def table_bytes(config: Any, positions: int, bytes_per_number: int) -> int:
         positions: Of all slots together.
         bytes_per_number: 4 in float32, 2 in half precision.
     """
-    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
-    width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-    return int(2 * config.num_hidden_layers * heads * width * bytes_per_number * positions)
+    layers, heads, width = cache_shape(config)
+    return int(2 * layers * heads * width * bytes_per_number * positions)
 
 
-class _Reading:
-    """What transformers' layers take for a KV cache while they read a part of a prompt after what was read before."""
+@dataclass(frozen=True)
+class Chosen:
+    """What the model says of the next token of one or several answers, on the CPU."""
 
-    is_compileable = False
+    logits: np.ndarray
+    """(rows, vocabulary), as the model gave them; bfloat16 widened to float32, which is exact."""
+    likeliest: list[int]
+    """Of each row, the token of the largest logit, the lowest id among equals."""
+    largest: list[float]
+    """Of each row, that logit; NaN if any is."""
 
-    def __init__(self, before: KeyValues | None) -> None:
-        self.before = before
-        self.new: KeyValues = []
-
-    def update(
-        self, keys: torch.Tensor, values: torch.Tensor, layer: int, *rest: Any, **options: Any
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Keep a layer's keys and values, and return them behind those of the part before."""
-        self.new.append((keys, values))
-        if self.before is None:
-            return keys, values
-        return torch.cat([self.before[layer][0], keys], 2), torch.cat([self.before[layer][1], values], 2)
-
-    def get_seq_length(self, *rest: Any) -> int:
-        """Return 0: positions and mask are given, never counted."""
-        return 0
+    @classmethod
+    def of(cls, logits: torch.Tensor, largest: torch.Tensor, likeliest: torch.Tensor) -> Chosen:
+        """Copy what a program gave."""
+        return cls(to_host(logits), likeliest.tolist(), largest.tolist())
 
 
-def read(
-    checkpoint: Checkpoint, embeddings: np.ndarray, before: KeyValues | None = None, start: int = 0
-) -> tuple[torch.Tensor, KeyValues]:
-    """Read a part of one prompt, padded on the right.
+def read_prefix(program: Program, checkpoint: Checkpoint, embeddings: np.ndarray) -> KeyValues:
+    """Read the first part of one prompt, padded on the right.
 
     Args:
+        program: A `PrefixProgram`.
         checkpoint: The model.
         embeddings: float32 (n, D), n >= 1.
-        before: Keys and values of the part before, padded too; None if this is the first.
+
+    Returns:
+        The keys and values of all positions, padding included.
+    """
+    inputs, mask, positions = _part(checkpoint, embeddings, 0, 0)
+    return _pairs(program(inputs, mask, positions))
+
+
+def read_prompt(
+    program: Program, checkpoint: Checkpoint, embeddings: np.ndarray, before: KeyValues, start: int
+) -> tuple[Chosen, KeyValues]:
+    """Read the last part of one prompt, padded on the right.
+
+    Args:
+        program: A `PromptProgram`.
+        checkpoint: The model.
+        embeddings: float32 (n, D), n >= 1.
+        before: Keys and values of the part before, padded too; of none, `no_prefix`'s.
         start: How many of its tokens are real: the position of this part's first.
 
     Returns:
-        The last layer's output at the last real token, (1, D), and the keys and values of all of this part's positions.
+        What the model says after the last real token, and the keys and values of all of this part's positions.
     """
+    inputs, mask, positions = _part(checkpoint, embeddings, before[0][0].shape[2], start)
+    last = torch.tensor([len(embeddings) - 1], device=positions.device)
+    logits, largest, likeliest, *new = program(
+        inputs, mask, positions, last, *(each for pair in before for each in pair)
+    )
+    return Chosen.of(logits, largest, likeliest), _pairs(new)
+
+
+def no_prefix(checkpoint: Checkpoint) -> KeyValues:
+    """Return keys and values of which no token is real, for a prompt that has no first part."""
+    layers, heads, width = cache_shape(checkpoint.model.config.text_config)
+    placement = checkpoint.placement
+    nothing = torch.zeros(1, heads, FINE, width, dtype=placement.dtype, device=placement.device)
+    return [(nothing, nothing)] * layers
+
+
+def _pairs(tensors: Sequence[torch.Tensor]) -> KeyValues:
+    return list(zip(tensors[::2], tensors[1::2], strict=True))
+
+
+def _part(
+    checkpoint: Checkpoint, embeddings: np.ndarray, behind: int, start: int
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return inputs (1, n, D), mask (1, 1, n, behind + n) and positions (1, n) of a part, padded to n tokens."""
     device, real = checkpoint.placement.device, len(embeddings)
     width = padded_length(real)
-    inputs = checkpoint.tensor(np.concatenate([embeddings, np.zeros((width - real, embeddings.shape[1]), np.float32)]))
-    behind = 0 if before is None else before[0][0].shape[2]
-    mask = np.zeros((width, behind + width), bool)
-    mask[:, :start] = True
-    mask[:, behind:] = np.tri(width, dtype=bool)
-    mask[real:, behind + real :] = False
+    inputs = np.zeros((1, width, embeddings.shape[1]), np.float32)
+    inputs[0, :real] = embeddings
+    mask = np.zeros((1, 1, width, behind + width), bool)
+    mask[..., :start] = True
+    mask[..., behind:] = np.tri(width, dtype=bool)
+    mask[..., real:, behind + real :] = False
     positions = torch.arange(start, start + width, device=device)
-    reading = _Reading(before)
-    hidden = checkpoint.model.model.language_model(
-        inputs_embeds=inputs[None],
-        attention_mask=torch.from_numpy(mask).to(device)[None, None],
-        position_ids=positions[None],
-        past_key_values=reading,
-        use_cache=True,
-    ).last_hidden_state
-    return hidden[:, real - 1], reading.new
+    return checkpoint.tensor(inputs), torch.from_numpy(mask).to(device), positions[None]
 
 
-def read_together(checkpoint: Checkpoint, prompts: list[np.ndarray]) -> tuple[torch.Tensor, list[KeyValues], int]:
+def read_together(checkpoint: Checkpoint, prompts: list[np.ndarray]) -> tuple[Chosen, list[KeyValues], int]:
     """Read several prompts in one pass, padded on the right to the longest: faster, and in numbers that depend on it.
 
     Args:
@@ -118,7 +143,7 @@ def read_together(checkpoint: Checkpoint, prompts: list[np.ndarray]) -> tuple[to
         prompts: n >= 1 arrays float32 (L_i, D).
 
     Returns:
-        The last layer's output at each one's last token, (n, D); keys and values of each; the padded length.
+        What the model says after each one's last token; keys and values of each; the padded length.
     """
     device, width = checkpoint.placement.device, padded_length(max(map(len, prompts)))
     inputs = np.zeros((len(prompts), width, prompts[0].shape[1]), np.float32)
@@ -126,7 +151,7 @@ def read_together(checkpoint: Checkpoint, prompts: list[np.ndarray]) -> tuple[to
     for row, prompt in enumerate(prompts):
         inputs[row, : len(prompt)] = prompt
         mask[row, len(prompt) :, len(prompt) :] = False
-    reading = _Reading(None)
+    reading = Reading(None)
     hidden = checkpoint.model.model.language_model(
         inputs_embeds=checkpoint.tensor(inputs),
         attention_mask=torch.from_numpy(mask).to(device)[:, None],
@@ -136,20 +161,10 @@ def read_together(checkpoint: Checkpoint, prompts: list[np.ndarray]) -> tuple[to
     ).last_hidden_state
     last = torch.tensor([len(prompt) - 1 for prompt in prompts], device=device)
     rows = torch.arange(len(prompts), device=device)
-    parts = [[(keys[n : n + 1], values[n : n + 1]) for keys, values in reading.new] for n in range(len(prompts))]
-    return hidden[rows, last], parts, width
-
-
-@dataclass(frozen=True)
-class Step:
-    """What one step gave, on the CPU."""
-
-    logits: np.ndarray
-    """(slots, vocabulary), as the model gave them; bfloat16 widened to float32, which is exact."""
-    likeliest: list[int]
-    """Of each slot, the token of the largest logit, the lowest id among equals."""
-    largest: list[float]
-    """Of each slot, that logit; NaN if any is."""
+    logits = checkpoint.model.lm_head(hidden[rows, last])
+    largest, likeliest = logits.max(-1)
+    parts = [_pairs([each[n : n + 1] for each in reading.new]) for n in range(len(prompts))]
+    return Chosen.of(logits, largest, likeliest), parts, width
 
 
 class SlotTable:
@@ -158,38 +173,20 @@ class SlotTable:
     Rows that are not in use stand at position 0 and are computed all the same.
     """
 
-    is_compileable = False  # asked by transformers of every cache
-
-    def __init__(self, checkpoint: Checkpoint, slots: int, length: int, like: KeyValues) -> None:
-        """Make room for `slots` answers of `length` positions; `like` gives number, heads, width and dtype."""
+    def __init__(self, checkpoint: Checkpoint, program: Program, slots: int, length: int) -> None:
+        """Make room for `slots` answers of `length` positions, stepped by a `StepProgram` for that many."""
         self.checkpoint = checkpoint
         self.slots = slots
         self.length = length
-        device = checkpoint.placement.device
-        shapes = [(slots, keys.shape[1], length, keys.shape[3]) for keys, _ in like]
-        self.keys = [torch.zeros(shape, dtype=like[0][0].dtype, device=device) for shape in shapes]
+        layers, heads, width = cache_shape(checkpoint.model.config.text_config)
+        device, dtype = checkpoint.placement.device, checkpoint.placement.dtype
+        shape = (slots, heads, length, width)
+        self.keys = [torch.zeros(shape, dtype=dtype, device=device) for _ in range(layers)]
         self.values = [torch.zeros_like(keys) for keys in self.keys]
         self.positions = torch.zeros(slots, dtype=torch.long, device=device)
         self.tokens = torch.zeros(slots, dtype=torch.long, device=device)
-        self._rows = torch.arange(slots, device=device)
-        self._columns = torch.arange(length, device=device)
-        self.compute = self.forward
-
-    def twin(self) -> SlotTable:
-        """Return an empty table of the same shape."""
-        return SlotTable(self.checkpoint, self.slots, self.length, list(zip(self.keys, self.values, strict=True)))
-
-    def update(
-        self, keys: torch.Tensor, values: torch.Tensor, layer: int, *rest: Any, **options: Any
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Write each row's new key and value at that row's position, and return the whole layer; for transformers."""
-        self.keys[layer][self._rows, :, self.positions] = keys[:, :, 0]
-        self.values[layer][self._rows, :, self.positions] = values[:, :, 0]
-        return self.keys[layer], self.values[layer]
-
-    def get_seq_length(self, *rest: Any) -> int:
-        """Return 0: positions and mask are given, never counted."""
-        return 0
+        rows = [each for pair in zip(self.keys, self.values, strict=True) for each in pair]
+        self.compute = partial(program, self.tokens, self.positions, *rows)
 
     def fill(self, slot: int, parts: list[tuple[KeyValues, int]], token: int) -> None:
         """Begin an answer in a slot.
@@ -214,29 +211,10 @@ class SlotTable:
         """End the answer in a slot."""
         self.positions[slot] = self.tokens[slot] = 0
 
-    def forward(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Read the token that stands in every slot.
-
-        Returns:
-            Logits (slots, vocabulary), the largest of each row and its id; among equals the lowest id.
-        """
-        seen = (self._columns[None] <= self.positions[:, None])[:, None, None]
-        hidden = self.checkpoint.model.model.language_model(
-            input_ids=self.tokens[:, None],
-            attention_mask=seen,
-            position_ids=self.positions[:, None],
-            past_key_values=self,
-            use_cache=True,
-        ).last_hidden_state
-        logits = self.checkpoint.model.lm_head(hidden[:, -1])
-        largest, likeliest = logits.max(-1)
-        return logits, largest, likeliest
-
     @torch.inference_mode()
-    def step(self) -> Step:
+    def step(self) -> Chosen:
         """Compute the next logits of every slot; `advance` then says which tokens were chosen."""
-        logits, largest, likeliest = self.compute()
-        return Step(to_host(logits), likeliest.tolist(), largest.tolist())
+        return Chosen.of(*self.compute())
 
     def advance(self, chosen: dict[int, int]) -> None:
         """Move the slots of `chosen` on by the token that was chosen in each."""

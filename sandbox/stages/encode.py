@@ -9,11 +9,18 @@ import torch
 
 from sandbox.checkpoint import Checkpoint, to_array
 from sandbox.errors import BadOption, StageFailed
+from sandbox.programs import Programs
 from sandbox.stages.contract import expect_floats
 
 
 @torch.inference_mode()
-def encode(pixels: np.ndarray, checkpoint: Checkpoint, layer: int | list[int], group: int = 1) -> np.ndarray:
+def encode(
+    pixels: np.ndarray,
+    checkpoint: Checkpoint,
+    layer: int | list[int],
+    group: int = 1,
+    programs: Programs | None = None,
+) -> np.ndarray:
     """Return the vision tower's hidden states at a layer.
 
     Sizes other than the tower's own are taken too; its position embeddings are then interpolated.
@@ -25,6 +32,7 @@ def encode(pixels: np.ndarray, checkpoint: Checkpoint, layer: int | list[int], g
             side by side, as in VipLLaVA.
         group: Pictures that are computed together. Their numbers may then differ in the last bits from those of each
             alone, unless a check on this machine says otherwise.
+        programs: If compiled, they show pictures of the tower's own size to it one by one, at the model's own layer.
 
     Returns:
         float32 (T, t, d); t counts the class token, which comes first in towers that have one.
@@ -47,6 +55,9 @@ def encode(pixels: np.ndarray, checkpoint: Checkpoint, layer: int | list[int], g
     size = checkpoint.model.config.vision_config.image_size
     resized = {} if (height, width) == (size, size) else {"interpolate_pos_encoding": True}
     parts = []
+    if programs and programs.compiled and not resized and layer == checkpoint.feature_layer:
+        parts = [to_array(programs.tower(checkpoint.tensor(each[None]))[0]) for each in pixels]
+        return np.concatenate(parts)
     for start in range(0, len(pixels), group):
         inputs = checkpoint.tensor(pixels[start : start + group])
         outputs = checkpoint.model.model.vision_tower(inputs, output_hidden_states=layers, **resized)
