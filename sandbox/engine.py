@@ -7,6 +7,7 @@ the answers of everybody are stepped together in its slots: who comes joins, who
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 import weakref
@@ -48,8 +49,8 @@ from sandbox.trace import Trace
 
 T = TypeVar("T")
 
-AT_ONCE = 8
-"""Requests of one `answer_many` that are prepared at once."""
+AT_ONCE = max(1, (os.cpu_count() or 1) // 2)
+"""Requests of one `answer_many` that are prepared at once: of a crowd some are soon ready, rather than all late."""
 
 
 @dataclass(eq=False)
@@ -99,7 +100,7 @@ class Engine:
         plan = Plan(scheduler.context, rows, scheduler.threads)
         self._compiler = Compiler(checkpoint, self._weights, plan) if settings.sandbox_compile else None
         self._pipeline = Pipeline(checkpoint, settings, self._scheduler, self._caches)
-        self._pipeline.group = self._scheduler.call(encode_group, checkpoint)
+        self._pipeline.group = self._scheduler.see(encode_group, checkpoint)
         if self._compiler:
             self._compiler.begin(partial(setattr, scheduler, "programs"))
         # An engine that nobody holds any more frees its model; at the end of Python the scheduler sees to that itself.
@@ -293,7 +294,7 @@ class Engine:
 
     def compute(self, function: Callable[..., T], *inputs: Any) -> T:
         """Run a function in the model's thread, between two steps of the answers, and return what it gives."""
-        return self._scheduler.call(function, *inputs)
+        return self._scheduler.alone_with_model(function, *inputs)
 
     def cache_report(self) -> list[CacheReport]:
         """Return how the caches of pictures, features and prompts stand."""

@@ -32,6 +32,8 @@ T = TypeVar("T")
 
 MODEL_STAGES = frozenset({"encode", "project"})
 """Stages that run in the model's thread; `generate` does too, a step at a time."""
+LOOKING = ("encode", "select", "reduce", "project")
+"""Stages that turn pixels into features."""
 CACHED_STAGES = frozenset(STAGES[: STAGES.index("prompt")])
 """Stages whose results are cached. A request that replaces one neither reads nor fills a cache."""
 
@@ -213,11 +215,18 @@ class Pipeline:
         layer = checkpoint.feature_layer if request.feature_layer is None else request.feature_layer
         made_by = caches.features_key + repr((layer, run.programs.compiled)).encode()
         keys = [hashlib.sha256(key + made_by).digest() for key in keys]
-        costs = dict.fromkeys(("encode", "select", "reduce", "project"), 0.0)
+        costs = dict.fromkeys(LOOKING, 0.0)
 
         def look(indexes: list[int]) -> list[Features]:
             chosen = [pictures[index] for index in indexes]
-            return self._scheduler.call(self._look, chosen, layer, costs, run.programs, user=request.user)
+            pixels, layouts = np.concatenate([each.pixels for each in chosen]), [each.layout for each in chosen]
+            made = self._scheduler.see(self._look, pixels, layouts, layer, run.programs, user=request.user)
+            costs.update({name: cost for name, (_, cost) in made.items()})
+            shapes = {name: made[name][0][0].shape for name in LOOKING[:-1]}
+            features: list[np.ndarray] = made["project"][0]
+            for rows in features:
+                rows.flags.writeable = False
+            return [Features(rows, shapes, sum(costs.values()) / len(features)) for rows in features]
 
         seen, use = caches.features.get_many(keys, look)
         run.uses.append(use)
@@ -243,21 +252,18 @@ class Pipeline:
         return preprocess.preprocess([images[index]], processor, [layouts[index]])
 
     def _look(
-        self, pictures: list[Pixels], layer: int | list[int], costs: dict[str, float], programs: Programs
-    ) -> list[Features]:
-        """Run the stages from `encode` to `project` on pictures; in the model's thread."""
+        self, pixels: np.ndarray, layouts: list[Layout], layer: int | list[int], programs: Programs
+    ) -> dict[str, tuple[Any, float]]:
+        """Run the stages from `encode` to `project`; return what each gave and the seconds it took.
+
+        All in one turn of the vision tower's thread, so that who came first is done first.
+        """
         checkpoint = self._checkpoint
-        pixels = np.concatenate([picture.pixels for picture in pictures])
-        hidden, costs["encode"] = timed(encode.encode, pixels, checkpoint, layer, self.group, programs)
-        selected, costs["select"] = timed(select.select, hidden, checkpoint.strategy)
-        reduced, costs["reduce"] = timed(reduce.reduce, selected)
-        layouts = [picture.layout for picture in pictures]
-        projected, costs["project"] = timed(project.project, reduced, checkpoint, layouts)
-        shapes = {"encode": hidden.shape[1:], "select": selected.shape[1:], "reduce": reduced[0].shape}
-        for rows in projected:
-            rows.flags.writeable = False
-        seconds = sum(costs.values()) / len(projected)
-        return [Features(rows, shapes, seconds) for rows in projected]
+        hidden = timed(encode.encode, pixels, checkpoint, layer, self.group, programs)
+        selected = timed(select.select, hidden[0], checkpoint.strategy)
+        reduced = timed(reduce.reduce, selected[0])
+        projected = timed(project.project, reduced[0], checkpoint, layouts)
+        return {"encode": hidden, "select": selected, "reduce": reduced, "project": projected}
 
     def _see(self, run: Run) -> list[np.ndarray]:
         """Turn the pictures into features in the language model's space, float32 (rows, D) each."""
@@ -284,6 +290,8 @@ class Pipeline:
         if checkpoint.tiled:
             run.note("; ".join(str(layout) for layout in layouts) if squares == sum(counts) else "1 square each")
         layer = checkpoint.feature_layer if run.request.feature_layer is None else run.request.feature_layer
+        if not set(LOOKING) & set(run.request.replace):
+            return self._seen(run, run.pixels, layouts, layer)
         hidden = self._stage(
             run,
             "encode",
@@ -312,10 +320,23 @@ class Pipeline:
             run.note("; ".join(_packing(layout, len(rows)) for layout, rows in zip(layouts, features, strict=True)))
         return features
 
+    def _seen(self, run: Run, pixels: np.ndarray, layouts: list[Layout], layer: int | list[int]) -> list[np.ndarray]:
+        """Run the stages from `encode` to `project` as they are, and write them down."""
+        made = self._scheduler.see(self._look, pixels, layouts, layer, run.programs, user=run.request.user)
+        notes = {"encode": f"layer {layer}", "select": self._checkpoint.strategy}
+        taken: Any = pixels
+        for name, (given, seconds) in made.items():
+            run.record(name, seconds, taken, given, note=notes.get(name, ""))
+            taken = given
+        features: list[np.ndarray] = made["project"][0]
+        if self._checkpoint.tiled:
+            run.note("; ".join(_packing(layout, len(rows)) for layout, rows in zip(layouts, features, strict=True)))
+        return features
+
     def _packed(self, value: Any, layouts: list[Layout], squares: int) -> list[np.ndarray]:
         """Check what a function in the place of `project` returned for each tile, and pack each picture's tiles."""
         tiles = project.accept(value, squares, self._checkpoint.width)
-        return self._scheduler.call(project.pack, tiles, self._checkpoint, layouts) if self._checkpoint.tiled else tiles
+        return self._scheduler.see(project.pack, tiles, self._checkpoint, layouts) if self._checkpoint.tiled else tiles
 
     def _see_nothing(self, run: Run) -> list[np.ndarray]:
         for name in STAGES[: STAGES.index("prompt")]:
@@ -343,7 +364,7 @@ class Pipeline:
         if name in run.request.replace:
             return run.replaced(name, accept, *inputs)
         if name in MODEL_STAGES:
-            output, seconds = self._scheduler.call(timed, own, *inputs, user=run.request.user)
+            output, seconds = self._scheduler.see(timed, own, *inputs, user=run.request.user)
         else:
             output, seconds = timed(own, *inputs)
         run.record(name, seconds, inputs[0], output)

@@ -10,12 +10,13 @@ from __future__ import annotations
 import atexit
 import logging
 import math
+import sys
 import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -24,6 +25,7 @@ import torch
 from sandbox.cache import ByteCache, CacheUse
 from sandbox.checkpoint import Checkpoint
 from sandbox.errors import EngineFailed, OutOfMemory
+from sandbox.lane import Lane, promise
 from sandbox.programs import KeyValues, Programs, plain
 from sandbox.selftest import repeats
 from sandbox.slots import (
@@ -47,6 +49,9 @@ PAUSE = 0.05
 
 MOMENT = 0.05
 """Longest that a step waits for a request that has arrived, so that those who come together are stepped together."""
+
+SWITCH = 0.0005
+"""Seconds after which a thread gives Python's lock to one that waits for it, as the model's does after each step."""
 
 EXIT_SECONDS = 5.0
 """Seconds that the end of the process waits for the model's thread to finish what it does."""
@@ -127,6 +132,8 @@ class Scheduler:
         self._batches: list[tuple[Iterator[None], Future[None]]] = []
         self._tables: dict[_Place, _Table] = {}
         self._nothing = no_prefix(checkpoint)
+        self._vision = Lane("vision", threads) if checkpoint.placement.device == "cpu" else None
+        """Where the vision tower runs beside the language model; a GPU would compute one after the other anyway."""
         self._hopes: list[float] = []
         """Until when a step waits for those who are on their way, by `time.perf_counter()`."""
         self._work = threading.Condition()
@@ -139,19 +146,25 @@ class Scheduler:
         """Run a function in the model's thread when it is the user's turn, and return what it gives."""
         if threading.current_thread() is self._thread:
             return function(*inputs)
-        result: Future[T] = Future()
-
-        def run() -> None:
-            try:
-                result.set_result(function(*inputs))
-            except BaseException as error:  # belongs to the caller, whatever it is
-                result.set_exception(error)
-
+        run, result = promise(function, *inputs)
         with self._work:
             self._refuse_if_closed()
             self._calls.put(user, run)
             self._work.notify()
         return result.result()
+
+    def see(self, function: Callable[..., T], *inputs: Any, user: str = "") -> T:
+        """Run a function that needs the vision tower or the projector only, when it is the user's turn."""
+        return (self._vision or self).call(function, *inputs, user=user)
+
+    def alone_with_model(self, function: Callable[..., T], *inputs: Any) -> T:
+        """Run a function that may use any part of the model and change how it computes, while nobody else uses it."""
+
+        def run() -> T:
+            with self._vision.held if self._vision else nullcontext():
+                return function(*inputs)
+
+        return self.call(run)
 
     def submit(self, ticket: Ticket) -> None:
         """Let an answer take a slot when it is its user's turn; `ticket.done` tells when it has ended."""
@@ -217,10 +230,18 @@ class Scheduler:
             return sum(table.taken for table in self._tables.values()), sum(map(len, self._joining.values()))
 
     def close(self) -> None:
-        """Let the thread end once its work is done; nothing is taken any more."""
+        """Let the threads end once their work is done; nothing is taken any more."""
         with self._work:
             self._closed = True
             self._work.notify()
+        if self._vision:
+            self._vision.close()
+
+    def join(self, seconds: float) -> None:
+        """Wait until the threads have ended, so long each at most."""
+        self._thread.join(seconds)
+        if self._vision:
+            self._vision.join(seconds)
 
     def _refuse_if_closed(self) -> None:
         if self._closed:
@@ -228,6 +249,7 @@ class Scheduler:
 
     def _run(self) -> None:
         torch.set_num_threads(self.threads)
+        sys.setswitchinterval(min(SWITCH, sys.getswitchinterval()))
         with torch.inference_mode():
             while self._wait():
                 try:
@@ -474,7 +496,7 @@ def end_all() -> None:
     for scheduler in running:
         scheduler.close()
     for scheduler in running:
-        scheduler._thread.join(EXIT_SECONDS)
+        scheduler.join(EXIT_SECONDS)
 
 
 def in_words(error: BaseException) -> BaseException:

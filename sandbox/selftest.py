@@ -53,26 +53,17 @@ def repeats(table: SlotTable) -> bool:
     return True
 
 
-Row = list[tuple[torch.Tensor, torch.Tensor]]
+def _random(table: SlotTable, source: torch.Generator) -> torch.Tensor:
+    """Return keys and values of each layer in turn, (2 * layers, heads, length, width)."""
+    rows = table.rows[:, 0]
+    return torch.randn(rows.shape, generator=source, device=rows.device).to(rows.dtype)
 
 
-def _random(table: SlotTable, source: torch.Generator) -> Row:
-    """Return keys and values (heads, length, width) of each layer."""
-    return [
-        (
-            torch.randn(keys.shape[1:], generator=source, device=keys.device).to(keys.dtype),
-            torch.randn(keys.shape[1:], generator=source, device=keys.device).to(keys.dtype),
-        )
-        for keys in table.keys
-    ]
-
-
-def _logits(table: SlotTable, places: dict[int, tuple[Row, int]]) -> np.ndarray:
+def _logits(table: SlotTable, places: dict[int, tuple[torch.Tensor, int]]) -> np.ndarray:
     """Step `STEPS` tokens with these rows in these slots; return each slot's logits, (slots, STEPS, vocabulary)."""
     vocabulary = table.checkpoint.vocabulary
     for slot, (row, position) in places.items():
-        for layer, (keys, values) in enumerate(row):
-            table.keys[layer][slot], table.values[layer][slot] = keys, values
+        table.rows[:, slot] = row
         table.positions[slot] = position
         table.tokens[slot] = position % vocabulary
     steps = []
@@ -81,7 +72,5 @@ def _logits(table: SlotTable, places: dict[int, tuple[Row, int]]) -> np.ndarray:
         table.advance({slot: (position + number + 1) % vocabulary for slot, (_, position) in places.items()})
     for slot in places:
         table.leave(slot)
-        for layer in range(len(table.keys)):
-            table.keys[layer][slot].zero_()
-            table.values[layer][slot].zero_()
+        table.rows[:, slot].zero_()
     return np.stack(steps, axis=1)

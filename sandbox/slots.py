@@ -180,13 +180,11 @@ class SlotTable:
         self.length = length
         layers, heads, width = cache_shape(checkpoint.model.config.text_config)
         device, dtype = checkpoint.placement.device, checkpoint.placement.dtype
-        shape = (slots, heads, length, width)
-        self.keys = [torch.zeros(shape, dtype=dtype, device=device) for _ in range(layers)]
-        self.values = [torch.zeros_like(keys) for keys in self.keys]
+        self.rows = torch.zeros(2 * layers, slots, heads, length, width, dtype=dtype, device=device)
+        """Keys and values of each layer in turn."""
         self.positions = torch.zeros(slots, dtype=torch.long, device=device)
         self.tokens = torch.zeros(slots, dtype=torch.long, device=device)
-        rows = [each for pair in zip(self.keys, self.values, strict=True) for each in pair]
-        self.compute = partial(program, self.tokens, self.positions, *rows)
+        self.compute = partial(program, self.tokens, self.positions, *self.rows)
 
     def fill(self, slot: int, parts: list[tuple[KeyValues, int]], token: int) -> None:
         """Begin an answer in a slot.
@@ -196,14 +194,13 @@ class SlotTable:
             parts: Keys and values of the prompt's parts, each with its number of real tokens.
             token: The answer's first token.
         """
-        for layer, (keys, values) in enumerate(zip(self.keys, self.values, strict=True)):
-            keys[slot].zero_()  # a NaN left behind would spread: 0 times NaN is NaN, masked or not
-            values[slot].zero_()
-            at = 0
-            for part, real in parts:
-                keys[slot, :, at : at + real] = part[layer][0][0, :, :real]
-                values[slot, :, at : at + real] = part[layer][1][0, :, :real]
-                at += real
+        at = 0
+        for part, real in parts:
+            if real:
+                new = torch.cat([each for pair in part for each in pair])
+                self.rows[:, slot, :, at : at + real] = new[:, :, :real]
+            at += real
+        self.rows[:, slot, :, at:].zero_()  # a NaN left behind would spread: 0 times NaN is NaN, masked or not
         self.positions[slot] = sum(real for _, real in parts)
         self.tokens[slot] = token
 
