@@ -49,7 +49,7 @@ from sandbox.trace import Trace
 
 T = TypeVar("T")
 
-AT_ONCE = max(1, (os.cpu_count() or 1) // 2)
+AT_ONCE = 8
 """Requests of one `answer_many` that are prepared at once: of a crowd some are soon ready, rather than all late."""
 
 

@@ -29,13 +29,20 @@ def promise(function: Callable[..., T], *inputs: Any) -> tuple[Callable[[], None
 
 
 class Lane:
-    """Runs functions one after the other, in turns between users."""
+    """Runs functions one after the other, in turns between users, and helps out where nothing waits."""
 
-    def __init__(self, name: str, threads: int) -> None:
-        """Start the thread; `threads` compute in it on a CPU."""
+    def __init__(self, name: str, threads: int, other: Callable[[], Callable[[], None] | None]) -> None:
+        """Start the thread.
+
+        Args:
+            name: The thread's.
+            threads: How many compute in it on a CPU.
+            other: Asked for other work when nothing waits here; must return at once.
+        """
         self.held = threading.Lock()
         """Held while a function runs: who takes it keeps the lane from running the next."""
         self._threads = threads
+        self._other = other
         self._calls: Turns[Callable[[], None]] = Turns()
         self._work = threading.Condition()
         self._closed = False
@@ -54,6 +61,11 @@ class Lane:
             self._work.notify()
         return result.result()
 
+    def wake(self) -> None:
+        """Tell that there may be other work."""
+        with self._work:
+            self._work.notify()
+
     def close(self) -> None:
         """Let the thread end once what waits is done; nothing is taken any more."""
         with self._work:
@@ -69,10 +81,9 @@ class Lane:
         with torch.inference_mode():
             while True:
                 with self._work:
-                    while not self._calls:
+                    while not (run := self._calls.take() if self._calls else self._other()):
                         if self._closed:
                             return
                         self._work.wait()
-                    run = self._calls.take()
                 with self.held:
                     run()

@@ -13,6 +13,9 @@ import torch
 
 from sandbox.errors import EngineFailed
 
+AT_ONCE = 2
+"""Threads that can run one program at the same time."""
+
 _pointer = ctypes.pythonapi.PyCapsule_GetPointer
 _pointer.restype, _pointer.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
 _capsule = ctypes.pythonapi.PyCapsule_New
@@ -20,7 +23,7 @@ _capsule.restype, _capsule.argtypes = ctypes.py_object, [ctypes.c_void_p, ctypes
 
 
 class Library:
-    """A compiled program for the CPU. Not for two threads at once."""
+    """A compiled program for the CPU. A thread that finds it in use by `AT_ONCE` others waits."""
 
     def __init__(self, path: Path) -> None:
         """Load a library; EngineFailed if it isn't one that this PyTorch can run."""
@@ -29,7 +32,7 @@ class Library:
             self._container = ctypes.c_void_p()
             count = ctypes.c_size_t()
             failed = self._library.AOTInductorModelContainerCreateWithDevice(
-                ctypes.byref(self._container), ctypes.c_size_t(1), b"cpu", None
+                ctypes.byref(self._container), ctypes.c_size_t(AT_ONCE), b"cpu", None
             ) or self._library.AOTInductorModelContainerGetNumOutputs(self._container, ctypes.byref(count))
         except (OSError, AttributeError) as error:
             raise EngineFailed(f"The compiled program {path.name} can't be loaded: {error}") from error

@@ -14,10 +14,12 @@ import sys
 import threading
 import time
 import weakref
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeVar
 
 import torch
@@ -89,6 +91,8 @@ class Ticket:
 
 _Place = tuple[int, bool]
 """Length of a table's slots, and whether its programs are compiled."""
+_Read = tuple[list[tuple[KeyValues, int]], Chosen]
+"""Of a prompt: its parts, each with its number of real tokens, and what the model says after it."""
 
 
 @dataclass(eq=False)
@@ -132,12 +136,16 @@ class Scheduler:
         self._batches: list[tuple[Iterator[None], Future[None]]] = []
         self._tables: dict[_Place, _Table] = {}
         self._nothing = no_prefix(checkpoint)
-        self._vision = Lane("vision", threads) if checkpoint.placement.device == "cpu" else None
-        """Where the vision tower runs beside the language model; a GPU would compute one after the other anyway."""
+        self._held: Counter[_Place] = Counter()
+        """Slots that are kept for prompts which the vision tower's thread reads or has read."""
+        self._read_there: deque[tuple[Ticket, _Place, _Read]] = deque()
         self._hopes: list[float] = []
         """Until when a step waits for those who are on their way, by `time.perf_counter()`."""
         self._work = threading.Condition()
         self._closed = False
+        self._vision = Lane("vision", threads, self._help) if checkpoint.placement.device == "cpu" else None
+        """Runs the vision tower beside the language model, and reads prompts when it has nothing to look at. A GPU would
+        compute one after the other anyway."""
         self._thread = threading.Thread(target=self._run, name="model", daemon=True)
         self._thread.start()
         _running.add(self)
@@ -174,6 +182,8 @@ class Scheduler:
             self._refuse_if_closed()
             self._joining.setdefault((length, ticket.programs.compiled), Turns()).put(ticket.user, ticket)
             self._work.notify()
+        if self._vision:
+            self._vision.wake()
 
     @contextmanager
     def expecting(self) -> Iterator[None]:
@@ -187,6 +197,8 @@ class Scheduler:
             with self._work:
                 self._hopes.remove(until)
                 self._work.notify()
+            if self._vision:
+                self._vision.wake()
 
     def withdraw(self, ticket: Ticket) -> None:
         """End an answer that was stopped, if it still waits; if it has a slot, that is freed at its next step."""
@@ -287,11 +299,11 @@ class Scheduler:
         """Return once there is something to do; False once there never will be."""
         with self._work:
             while True:
-                if self._calls or self._batches or any(self._joining.values()):
+                if self._calls or self._batches or self._read_there or any(self._joining.values()):
                     return True
                 if any(table.taken for table in self._tables.values()):
                     return True
-                if self._closed:
+                if self._closed and not self._held.total():
                     return False
                 self._work.wait()
 
@@ -302,9 +314,9 @@ class Scheduler:
             left = min(max(self._hopes, default=0.0), until) - now
             if left <= 0 or not any(table.taken < len(table.tickets) for table in self._tables.values()):
                 return False
-            if not (self._calls or any(self._joining.values())):
+            if not (self._calls or self._read_there or any(self._joining.values())):
                 self._work.wait(left)
-            return bool(self._calls) or any(self._joining.values())
+            return bool(self._calls or self._read_there) or any(self._joining.values())
 
     def _busy(self) -> bool:
         return bool(self._batches) or any(table.taken for table in self._tables.values())
@@ -320,15 +332,16 @@ class Scheduler:
                 return
 
     def _join(self, until: float) -> None:
+        self._enter_read()
         for place in list(self._joining):
             while True:
                 table = self._tables.get(place)
                 with self._work:
                     waiting = self._joining[place]
-                    if not waiting or (table and table.taken == len(table.tickets)):
+                    free = self._free(place) if table else 1
+                    if not waiting or free < 1:
                         break
                     ticket = waiting.take()
-                    free = table.tickets.count(None) if table else 1
                     crowd = [] if ticket.repeat else self._crowd(waiting, free - 1)
                 if crowd:
                     self._begin_together([ticket, *crowd], place)
@@ -336,8 +349,53 @@ class Scheduler:
                     ticket.done.set_result(None)
                 else:
                     self._begin(ticket, place)
+                self._enter_read()
                 if self._busy() and time.perf_counter() > until:
                     return
+
+    def _free(self, place: _Place) -> int:
+        """Return the slots that nobody has or is kept for."""
+        return self._tables[place].tickets.count(None) - self._held[place]
+
+    def _help(self) -> Callable[[], None] | None:
+        """Take a prompt that waits for a slot which is free, and return what reads it in the vision tower's thread."""
+        with self._work:
+            if self._hopes:  # pictures are on their way here
+                return None
+            for place, waiting in self._joining.items():
+                if waiting and place in self._tables and self._free(place) > 0 and waiting.next().repeat:
+                    self._held[place] += 1
+                    return partial(self._read_beside, waiting.take(), place)
+        return None
+
+    def _read_beside(self, ticket: Ticket, place: _Place) -> None:
+        """Read a prompt and hand it to the model's thread; what goes wrong ends this answer only."""
+        read = None
+        try:
+            if ticket.stopped():
+                ticket.done.set_result(None)
+            else:
+                ticket.answer.moments.append(time.perf_counter())
+                read = self._read(ticket)
+        except BaseException as error:
+            ticket.done.set_exception(in_words(error))
+        with self._work:
+            if read:
+                self._read_there.append((ticket, place, read))
+            else:
+                self._held[place] -= 1
+            self._work.notify()
+
+    def _enter_read(self) -> None:
+        """Give their slots to the answers whose prompts were read in the vision tower's thread."""
+        while self._read_there:
+            ticket, place, read = self._read_there.popleft()
+            with self._work:
+                self._held[place] -= 1
+            try:
+                self._enter(ticket, place, *read)
+            except BaseException as error:
+                ticket.done.set_exception(in_words(error))
 
     def _crowd(self, waiting: Turns[Ticket], most: int) -> list[Ticket]:
         """Take those who are next and may be read together with others."""
@@ -350,8 +408,7 @@ class Scheduler:
         """Read a prompt into a free slot; what goes wrong ends this answer only."""
         try:
             ticket.answer.moments.append(time.perf_counter())
-            parts, chosen = self._read(ticket)
-            self._enter(ticket, place, parts, chosen)
+            self._enter(ticket, place, *self._read(ticket))
         except BaseException as error:
             ticket.done.set_exception(in_words(error))
 
@@ -389,7 +446,7 @@ class Scheduler:
             ticket.company = table.taken + 1
             ticket.done.set_result(None)
 
-    def _read(self, ticket: Ticket) -> tuple[list[tuple[KeyValues, int]], Chosen]:
+    def _read(self, ticket: Ticket) -> _Read:
         """Read a prompt in its two parts, the first from the cache if it is there."""
         answer, programs, split = ticket.answer, ticket.programs, ticket.answer.split
         rest = answer.embeddings[split:]
