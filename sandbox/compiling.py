@@ -117,20 +117,18 @@ class Compiler:
                 "TORCHINDUCTOR_CACHE_DIR": str(Path(work) / "inductor"),
                 "CUDA_VISIBLE_DEVICES": "",
             }
-            command = [sys.executable, "-m", "sandbox.exporting", str(job)]
-            with subprocess.Popen(  # its input ends with this process, and it with its input
-                command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=(Path(work) / "errors").open("w"),
-                env=environment,
-                text=True,
-            ) as child:
+            command, errors = [sys.executable, "-m", "sandbox.exporting", str(job)], Path(work) / "errors"
+            with (
+                errors.open("w") as said,
+                subprocess.Popen(  # its input ends with this process, and it with its input
+                    command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said, env=environment, text=True
+                ) as child,
+            ):
                 self._child = child
                 for line in child.stdout or ():
                     self._state = f"compiling: {line.strip()}"
                 code = child.wait()
-            return "" if code == 0 else (Path(work) / "errors").read_text()[-4000:] or f"the compiler ended with {code}"
+            return "" if code == 0 else errors.read_text()[-4000:] or f"the compiler ended with {code}"
 
     def _load(self, ready: Callable[[Programs], None], started: float) -> None:
         try:

@@ -7,7 +7,6 @@ the answers of everybody are stepped together in its slots: who comes joins, who
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 import weakref

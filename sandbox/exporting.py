@@ -69,10 +69,11 @@ def compile_all(checkpoint: Checkpoint, plan: Plan, folder: Path) -> None:
 
 
 def main() -> None:
-    """Do the job in the file that is named, and end at once when the input does."""
+    """Do the job in the file that is named; when the input ends, end at once and take the job's folder away."""
 
     def watch() -> None:
         sys.stdin.read()
+        shutil.rmtree(Path(sys.argv[1]).parent, ignore_errors=True)
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()

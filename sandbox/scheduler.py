@@ -137,15 +137,17 @@ class Scheduler:
         self._tables: dict[_Place, _Table] = {}
         self._nothing = no_prefix(checkpoint)
         self._held: Counter[_Place] = Counter()
-        """Slots that are kept for prompts which the vision tower's thread reads or has read."""
+        """Slots that are kept for prompts which are being read."""
         self._read_there: deque[tuple[Ticket, _Place, _Read]] = deque()
         self._hopes: list[float] = []
         """Until when a step waits for those who are on their way, by `time.perf_counter()`."""
         self._work = threading.Condition()
         self._closed = False
         self._vision = Lane("vision", threads, self._help) if checkpoint.placement.device == "cpu" else None
-        """Runs the vision tower beside the language model, and reads prompts when it has nothing to look at. A GPU would
-        compute one after the other anyway."""
+        """Runs the vision tower beside the language model, and reads prompts when it has nothing to look at.
+
+        A GPU would compute one after the other anyway.
+        """
         self._thread = threading.Thread(target=self._run, name="model", daemon=True)
         self._thread.start()
         _running.add(self)
@@ -283,7 +285,7 @@ class Scheduler:
                 self._step(place, table)
             elif not place[1] and self.programs.compiled:  # nobody new comes to a plain table any more
                 with self._work:
-                    if not self._joining[place]:
+                    if not self._joining[place] and not self._held[place]:
                         del self._tables[place]
         self._step_batches()
 
@@ -335,35 +337,42 @@ class Scheduler:
         self._enter_read()
         for place in list(self._joining):
             while True:
-                table = self._tables.get(place)
                 with self._work:
                     waiting = self._joining[place]
-                    free = self._free(place) if table else 1
+                    free = self._free(place) if place in self._tables else 1
                     if not waiting or free < 1:
                         break
                     ticket = waiting.take()
                     crowd = [] if ticket.repeat else self._crowd(waiting, free - 1)
+                    self._held[place] += 1 + len(crowd)
                 if crowd:
                     self._begin_together([ticket, *crowd], place)
                 elif ticket.stopped():
                     ticket.done.set_result(None)
                 else:
                     self._begin(ticket, place)
+                with self._work:
+                    self._held[place] -= 1 + len(crowd)
                 self._enter_read()
                 if self._busy() and time.perf_counter() > until:
                     return
 
     def _free(self, place: _Place) -> int:
-        """Return the slots that nobody has or is kept for."""
-        return self._tables[place].tickets.count(None) - self._held[place]
+        """Return the slots of a table that nobody has and that are kept for nobody; 0 if there is no table yet."""
+        table = self._tables.get(place)
+        return table.tickets.count(None) - self._held[place] if table else 0
 
     def _help(self) -> Callable[[], None] | None:
-        """Take a prompt that waits for a slot which is free, and return what reads it in the vision tower's thread."""
+        """Take a prompt that waits for a slot which is free, and return what reads it in the vision tower's thread.
+
+        Not while a request is being prepared, whose pictures would have to wait for it. Prompts that may be read in one
+        pass with others are left to the model's thread.
+        """
         with self._work:
-            if self._hopes:  # pictures are on their way here
+            if self._hopes:
                 return None
             for place, waiting in self._joining.items():
-                if waiting and place in self._tables and self._free(place) > 0 and waiting.next().repeat:
+                if waiting and self._free(place) > 0 and waiting.next().repeat:
                     self._held[place] += 1
                     return partial(self._read_beside, waiting.take(), place)
         return None
@@ -390,12 +399,12 @@ class Scheduler:
         """Give their slots to the answers whose prompts were read in the vision tower's thread."""
         while self._read_there:
             ticket, place, read = self._read_there.popleft()
-            with self._work:
-                self._held[place] -= 1
             try:
                 self._enter(ticket, place, *read)
             except BaseException as error:
                 ticket.done.set_exception(in_words(error))
+            with self._work:
+                self._held[place] -= 1
 
     def _crowd(self, waiting: Turns[Ticket], most: int) -> list[Ticket]:
         """Take those who are next and may be read together with others."""

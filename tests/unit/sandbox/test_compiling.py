@@ -1,15 +1,17 @@
-"""The step of the slots is compiled beside the work, and nothing changes under an answer that is under way."""
+"""The programs are compiled beside the work, once a machine, and nothing changes under an answer that is under way."""
 
 import os
 import subprocess
 import sys
 import threading
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from sandbox import SandboxSettings, load_engine
+from sandbox import Request, SandboxSettings, compiling, load_engine
 
-PATIENCE = 180  # seconds
+PATIENCE = 300  # seconds
 
 
 def settings(**options):
@@ -25,51 +27,113 @@ def wait_for(condition):
     raise AssertionError("it never came")
 
 
-def test_a_compiled_step_takes_over_between_answers_and_repeats_its_numbers(random_llava, pictures):
-    from sandbox.compiling import unavailable
+def ask(pictures, **options):
+    return Request("What?", pictures[:1], max_new_tokens=40, **options)
 
-    if reason := unavailable("cpu"):
-        pytest.skip(reason)
+
+@pytest.fixture(scope="module", autouse=True)
+def folder(tmp_path_factory):
+    """Where these tests' programs are kept."""
+    folder = tmp_path_factory.mktemp("compiled")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compiling, "compiled_path", lambda: folder)
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def compiled(random_llava, pictures):
+    """An engine after its programs were compiled, and what was asked meanwhile."""
     engine = load_engine(random_llava, settings=settings(sandbox_compile=True, sandbox_slots=2))
-    ask = {"prompt": "What?", "images": pictures[:1], "max_new_tokens": 128, "temperature": 2.0, "seed": 1}
-    events = engine.stream(**ask)
+    if "no C++ compiler" in engine.compiling:
+        pytest.skip(engine.compiling)
+    before = engine.answer_many([ask(pictures)])[0]
+    events = engine.stream("And?", pictures[1:2], max_new_tokens=200, temperature=2.0, seed=1)
     next(events)  # under way while the compiler works
-    plain = list(events)[-1].reply.trace.receipt
-    assert not plain.compiled
-    wait_for(lambda: engine.compiling.startswith("compiled in"))
-    replies = [engine.answer(**ask) for _ in range(2)]
-    company = engine.answer_many([_request(ask, seed) for seed in (7, 1)])[1]
-    assert [reply.trace.receipt.compiled for reply in replies] == [True, True]
-    assert replies[0].trace.receipt == replies[1].trace.receipt == company.trace.receipt
-    greedy = engine.answer("What?", pictures[:1], max_new_tokens=128)
-    assert greedy.trace.receipt.compiled
-    other = load_engine(random_llava, settings=settings())
-    assert greedy.tokens == other.answer("What?", pictures[:1], max_new_tokens=128).tokens
+    wait_for(lambda: not engine.compiling.startswith("compiling"))
+    assert engine.compiling.startswith("compiled"), engine.compiling
+    during = list(events)[-1].reply
+    yield engine, before, during
     engine.close()
-    other.close()
 
 
-def _request(ask, seed):
-    from sandbox import Request
+def test_what_is_under_way_is_finished_as_it_was_begun(compiled):
+    _, before, during = compiled
+    assert not before.trace.receipt.compiled
+    assert not during.trace.receipt.compiled
 
-    return Request(**{**ask, "seed": seed})
+
+def test_compiled_programs_give_the_same_greedy_answers(compiled, pictures):
+    engine, before, _ = compiled
+    after = engine.answer_many([ask(pictures)])[0]
+    assert after.trace.receipt.compiled
+    assert after.tokens == before.tokens
+
+
+def test_compiled_programs_repeat_their_numbers_alone_and_in_company(compiled, pictures):
+    engine, *_ = compiled
+    requests = [
+        Request("What? " * (1 + n % 3), pictures[n % 5 : n % 5 + n % 3], max_new_tokens=6, temperature=n % 2, seed=n)
+        for n in range(12)
+    ]
+    alone = [engine.answer_many([request])[0].trace.receipt for request in requests]
+    crowd = [reply.trace.receipt for reply in engine.answer_many([replace(each, cache=False) for each in requests])]
+    assert crowd == alone
+    assert all(receipt.compiled and receipt.deterministic for receipt in crowd)
+
+
+def test_what_the_plain_programs_left_in_the_caches_is_not_used(compiled, pictures):
+    engine, before, _ = compiled
+    assert {use.name for use in before.trace.caches if use.misses} >= {"features", "prefixes"}
+    engine.clear_caches()
+    missed = engine.answer_many([ask(pictures)])[0].trace
+    hit = engine.answer_many([ask(pictures)])[0].trace
+    assert hit.receipt == missed.receipt
+    assert [use.hits for use in hit.caches] == [1, 1, 1]
+
+
+def test_at_the_next_start_they_are_there_at_once(compiled, random_llava, pictures):
+    engine = load_engine(random_llava, settings=settings(sandbox_compile=True, sandbox_slots=2))
+    assert engine.compiling == "compiled, ready after 0 s"
+    assert (
+        engine.answer_many([ask(pictures)])[0].trace.receipt
+        == compiled[0].answer_many([ask(pictures)])[0].trace.receipt
+    )
+    engine.close()
+
+
+def test_other_slots_are_other_programs(compiled, random_llava):
+    engine = load_engine(random_llava, settings=settings(sandbox_compile=True, sandbox_slots=4))
+    assert engine.compiling.startswith("compiling")
+    engine.close()
+
+
+def test_a_damaged_program_is_thrown_away_and_the_plain_ones_go_on(compiled, random_llava, folder):
+    (whole,) = [each for each in folder.iterdir() if (each / "tower.so").exists()]
+    options = settings(sandbox_compile=True, sandbox_slots=4)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compiling, "_key", lambda *_: "damaged")
+        (folder / "damaged").mkdir()
+        for library in whole.glob("*.so"):
+            (folder / "damaged" / library.name).write_bytes(b"no library")
+        engine = load_engine(random_llava, settings=options)
+    assert "can't be loaded" in engine.compiling
+    assert not engine.answer("What?", max_new_tokens=2).trace.receipt.compiled
+    assert not (folder / "damaged").exists()
+    engine.close()
 
 
 def test_without_a_compiler_the_engine_says_so_and_goes_on(random_llava, monkeypatch):
-    monkeypatch.setattr("sandbox.compiling.unavailable", lambda device: "there is no C++ compiler on this machine")
+    monkeypatch.setattr(compiling, "unavailable", lambda checkpoint: "there is no C++ compiler on this machine")
     engine = load_engine(random_llava, settings=settings(sandbox_compile=True))
     assert engine.compiling == "not compiled: there is no C++ compiler on this machine"
     assert not engine.answer("What?", max_new_tokens=2).trace.receipt.compiled
     engine.close()
 
 
-def test_what_the_compiler_refuses_is_stepped_plainly(random_llava, monkeypatch, caplog):
-    def refuse(table):
-        raise RuntimeError("no")
-
-    monkeypatch.setattr("sandbox.compiling.compile_step", refuse)
-    engine = load_engine(random_llava, settings=settings(sandbox_compile=True))
-    wait_for(lambda: engine.compiling == "not compiled: RuntimeError")
+def test_what_the_compiler_refuses_is_run_plainly(random_llava, monkeypatch):
+    monkeypatch.setattr(compiling.sys, "executable", "/bin/false")
+    engine = load_engine(random_llava, settings=settings(sandbox_compile=True, sandbox_slots=6))
+    wait_for(lambda: engine.compiling == "not compiled: the compiler ended with 1")
     assert engine.answer("What?", max_new_tokens=2).tokens
     engine.close()
 
@@ -78,8 +142,28 @@ def test_compiling_can_be_switched_off(engine):
     assert engine.compiling == "not compiled: SANDBOX_COMPILE is off"
 
 
-def test_a_process_that_ends_while_the_compiler_works_ends_well(random_llava):
-    code = f"from sandbox import load_engine; load_engine({str(random_llava)!r}, 'cpu')"
-    environment = {**os.environ, "SANDBOX_COMPILE": "true", "OMP_NUM_THREADS": "1"}
+def compilers():
+    """Return the processes that compile."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (process / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if b"sandbox.exporting" in command:
+            found.append(process.name)
+    return found
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="processes are found in /proc")
+def test_the_compiler_ends_with_the_process_that_started_it(random_llava, tmp_path):
+    others = set(compilers())
+    code = (
+        "import time\nfrom sandbox import load_engine\n"
+        f"engine = load_engine({str(random_llava)!r}, 'cpu')\n"
+        "while not engine.compiling.startswith('compiling:'): time.sleep(0.05)"
+    )
+    environment = {**os.environ, "SANDBOX_COMPILE": "true", "XDG_CACHE_HOME": str(tmp_path)}
     ended = subprocess.run([sys.executable, "-c", code], check=False, env=environment, capture_output=True, text=True)
     assert ended.returncode == 0, ended.stderr[-2000:]
+    wait_for(lambda: set(compilers()) <= others)

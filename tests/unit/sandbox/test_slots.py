@@ -149,16 +149,16 @@ def test_a_failure_ends_its_own_request_only(engine, pictures):
 def test_a_request_that_doesnt_fit_the_memory_is_told_so_and_others_go_on(engine, pictures, monkeypatch):
     from sandbox import OutOfMemory, scheduler
 
-    read = scheduler.read
+    read = scheduler.read_prompt
 
-    def full(checkpoint, embeddings, *rest):
+    def full(program, checkpoint, embeddings, *rest):
         if len(embeddings) == len(longest):
             raise RuntimeError("[enforce fail at alloc_cpu.cpp:117] . DefaultCPUAllocator: can't allocate memory")
-        return read(checkpoint, embeddings, *rest)
+        return read(program, checkpoint, embeddings, *rest)
 
     expected = engine.answer("And?", pictures[:1], max_new_tokens=4)
     longest = engine.answer("a" * 60, keep=True, max_new_tokens=1).trace.arrays["merge"]
-    monkeypatch.setattr(scheduler, "read", full)
+    monkeypatch.setattr(scheduler, "read_prompt", full)
     with pytest.raises(OutOfMemory, match="isn't enough memory"):
         engine.answer("a" * 60, max_new_tokens=1)
     assert receipt(engine.answer("And?", pictures[:1], max_new_tokens=4)) == receipt(expected)
@@ -180,6 +180,18 @@ def test_long_answers_get_longer_rows_and_as_many_slots_as_the_memory_allows(ran
     engine.close()
 
 
+def test_more_prompts_than_slots_are_all_answered_whoever_reads_them(random_llava, pictures):
+    engine = load_engine(random_llava, settings=small(sandbox_slots=2))
+    requests = [replace(asked(pictures, number), cache=False) for number in range(20)]
+    alone = [receipt(engine.answer_many([request])[0]) for request in requests]
+    with ThreadPoolExecutor(20) as pool:
+        crowd = list(pool.map(lambda request: engine.answer_many([request])[0], requests))
+    assert [receipt(reply) for reply in crowd] == alone
+    assert {reply.trace.batch for reply in crowd} == {1, 2}
+    assert engine.load == (0, 0)
+    engine.close()
+
+
 def test_slots_that_change_the_numbers_are_used_one_at_a_time(random_llava, pictures, monkeypatch, caplog):
     monkeypatch.setattr("sandbox.scheduler.repeats", lambda table: False)
     engine = load_engine(random_llava, settings=small())
@@ -191,12 +203,12 @@ def test_slots_that_change_the_numbers_are_used_one_at_a_time(random_llava, pict
 
 
 def test_the_self_test_sees_a_slot_that_computes_otherwise(engine):
+    from sandbox.programs import plain
     from sandbox.selftest import repeats
-    from sandbox.slots import SlotTable, read
+    from sandbox.slots import SlotTable
 
     checkpoint = engine.checkpoint
-    like = engine.compute(read, checkpoint, np.ones((3, checkpoint.width), np.float32))[1]
-    table = SlotTable(checkpoint, 4, 64, like)
+    table = SlotTable(checkpoint, plain(checkpoint, [64]).steps[64], 4, 64)
     assert engine.compute(repeats, table)
     compute = table.compute
 
@@ -289,17 +301,19 @@ def test_whoever_wants_equal_numbers_has_them_beside_those_who_dont(engine, pict
 def test_prompts_read_together_have_the_models_numbers(engine):
     import torch
 
-    from sandbox.slots import read, read_together
+    from sandbox.programs import plain
+    from sandbox.slots import no_prefix, read_prompt, read_together
 
     source = np.random.default_rng(0)
     prompts = [source.standard_normal((length, engine.checkpoint.width), np.float32) for length in (5, 30, 17)]
 
     @torch.inference_mode()
     def compare():
-        hidden, parts, width = read_together(engine.checkpoint, prompts)
+        chosen, parts, width = read_together(engine.checkpoint, prompts)
+        program, nothing = plain(engine.checkpoint, []).prompt, no_prefix(engine.checkpoint)
         for row, prompt in enumerate(prompts):
-            alone, _ = read(engine.checkpoint, prompt)
-            np.testing.assert_allclose(hidden[row].numpy(), alone[0].numpy(), atol=1e-4)
+            alone, _ = read_prompt(program, engine.checkpoint, prompt, nothing, 0)
+            np.testing.assert_allclose(chosen.logits[row], alone.logits[0], atol=1e-4)
             assert parts[row][0][0].shape[2] == width == 32
 
     engine.compute(compare)
