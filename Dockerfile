@@ -2,8 +2,8 @@
 FROM python:3.12-slim
 ARG TORCH_BACKEND=cpu
 
-# libseccomp shuts candidates' code in.
-RUN apt-get update && apt-get install --yes --no-install-recommends libseccomp2 && rm -rf /var/lib/apt/lists/*
+# libseccomp shuts candidates' code in; g++ compiles the small model for the machine that it runs on.
+RUN apt-get update && apt-get install --yes --no-install-recommends g++ libseccomp2 && rm -rf /var/lib/apt/lists/*
 RUN useradd --create-home --uid 1000 user && pip install --no-cache-dir uv==0.13.9
 USER user
 ENV HOME=/home/user \

@@ -152,8 +152,11 @@ def compiled_path() -> Path:
 
 def unavailable(checkpoint: Checkpoint) -> str:
     """Return why nothing is compiled here; empty if it is."""
-    if (device := checkpoint.placement.device) != "cpu":
-        return f"on {device} PyTorch's own kernels are used"
+    device = checkpoint.placement.device
+    if device.startswith("cuda"):
+        return "on CUDA the answers' steps are replayed as CUDA graphs instead"
+    if device != "cpu":
+        return f"there is no compiler for {device}"
     if checkpoint.parameters >= SMALL_MODEL:
         return "a model of this size spends its time in matrix products, which compiling doesn't change"
     from torch._inductor.cpp_builder import get_cpp_compiler

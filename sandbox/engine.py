@@ -93,6 +93,7 @@ class Engine:
             positions=settings.sandbox_kv_tokens,
             threads=settings.sandbox_threads or choose_threads(checkpoint.parameters),
             prefixes=self._caches.prefixes,
+            graphs=settings.sandbox_compile,
         )
         scheduler = self._scheduler
         rows = {length: scheduler.rows(length) for length in table_lengths(scheduler.context)}

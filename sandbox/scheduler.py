@@ -112,7 +112,14 @@ class Scheduler:
     """Runs the model for everybody."""
 
     def __init__(
-        self, checkpoint: Checkpoint, *, slots: int, positions: int, threads: int, prefixes: ByteCache[KeyValues]
+        self,
+        checkpoint: Checkpoint,
+        *,
+        slots: int,
+        positions: int,
+        threads: int,
+        prefixes: ByteCache[KeyValues],
+        graphs: bool = True,
     ) -> None:
         """Start the model's thread.
 
@@ -122,6 +129,7 @@ class Scheduler:
             positions: Most rows times positions of all tables, in equal shares: longer tables get fewer rows.
             threads: Threads that compute on a CPU.
             prefixes: Keys and values of first parts of prompts.
+            graphs: On CUDA, replay each table's step as a CUDA graph.
         """
         self.checkpoint = checkpoint
         self.context = min(checkpoint.context, _window(checkpoint) or checkpoint.context)
@@ -129,6 +137,7 @@ class Scheduler:
         self._slots = slots
         self._positions = positions
         self._prefixes = prefixes
+        self._graphs = graphs and checkpoint.placement.device.startswith("cuda")
         self.programs = plain(checkpoint, table_lengths(self.context))
         """What new requests are computed by. Another set may be put here at any time: a request keeps to its own."""
         self._calls: Turns[Callable[[], None]] = Turns()
@@ -479,6 +488,11 @@ class Scheduler:
         """Put a table into use after its self-test; one that fails is used one answer at a time."""
         length = place[0]
         slots = SlotTable(self.checkpoint, programs.steps[length], self.rows(length), length)
+        if self._graphs:
+            try:
+                slots.record()
+            except RuntimeError:  # what a graph can't hold is launched kernel by kernel
+                log.warning("The step of slots of length %d can't be recorded as a CUDA graph", length, exc_info=True)
         repeatable = repeats(slots)
         if not repeatable:
             log.warning("Slots of length %d give different numbers in company; answers take turns", length)

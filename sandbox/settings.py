@@ -82,8 +82,9 @@ class SandboxSettings(BaseSettings):
     )
     sandbox_compile: bool = Field(
         default=True,
-        description="Compile the step of the answers in the background at start, where there is a C++ compiler (CUDA: "
-        "Triton). Faster after about a minute, or seconds once it was done before.",
+        description="Compile a small model for this machine's CPU, where there is a C++ compiler: in the background, "
+        "within two minutes at the first start, in no time at later ones. On CUDA the steps are replayed as CUDA "
+        "graphs.",
     )
     sandbox_threads: int = Field(
         default=0,

@@ -7,7 +7,7 @@ follows from the request alone. What a row computes then depends on that row.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -184,7 +184,28 @@ class SlotTable:
         """Keys and values of each layer in turn."""
         self.positions = torch.zeros(slots, dtype=torch.long, device=device)
         self.tokens = torch.zeros(slots, dtype=torch.long, device=device)
-        self.compute = partial(program, self.tokens, self.positions, *self.rows)
+        self.compute: Callable[[], Sequence[torch.Tensor]] = partial(program, self.tokens, self.positions, *self.rows)
+
+    def record(self) -> None:
+        """Let each step be one CUDA graph that is replayed: the same kernels, without a launch from Python for each.
+
+        Only before the table is used. Other threads may use the GPU meanwhile.
+        """
+        compute, beside = self.compute, torch.cuda.Stream()
+        beside.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(beside):
+            for _ in range(3):  # what is set up at the first calls must not be recorded
+                compute()
+        torch.cuda.current_stream().wait_stream(beside)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+            outputs = compute()
+
+        def replay() -> Sequence[torch.Tensor]:
+            graph.replay()
+            return outputs
+
+        self.compute = replay
 
     def fill(self, slot: int, parts: list[tuple[KeyValues, int]], token: int) -> None:
         """Begin an answer in a slot.

@@ -213,3 +213,22 @@ def test_a_checkpoint_in_the_files_of_the_published_ones_is_read(engines, family
     asked = ("What?", [picture((60, 40))])
     assert engine.answer(*asked, max_new_tokens=8).tokens == engines[family].answer(*asked, max_new_tokens=8).tokens
     engine.close()
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_program_can_be_exported_and_computes_what_the_plain_one_does(engines, family):
+    import torch
+
+    from sandbox.compiling import Plan
+    from sandbox.exporting import exports
+
+    source = torch.Generator().manual_seed(0)
+    checkpoint = engines[family].checkpoint
+    for name, module, inputs, varying in exports(checkpoint, Plan(320, {64: 2}, 1)):
+        with torch.no_grad():
+            for value in torch.utils._pytree.tree_leaves(inputs):
+                if value.is_floating_point():
+                    value.normal_(generator=source)
+            exported = torch.export.export(module, inputs, dynamic_shapes=varying, strict=False).module()
+            for ours, theirs in zip(exported(*inputs), module(*inputs), strict=True):
+                torch.testing.assert_close(ours, theirs, msg=lambda text, name=name: f"{name}: {text}")
