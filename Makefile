@@ -26,7 +26,6 @@ web: $(VENV)/.installed-dev browser
 	$(BIN)/pytest tests/web
 
 bench: $(VENV)/.installed-dev
-	$(BIN)/python -m tests.bench.latency
 	$(BIN)/python -m tests.bench.serving $(ARGS)
 
 # A browser from the system's packages, where there is none and this user may install one; else the tests say why they skip.

@@ -38,12 +38,13 @@ from sandbox.images import ImageSource
 from sandbox.pipeline import Pipeline, Run
 from sandbox.receipt import Receipt
 from sandbox.request import Event, Reply, Request
-from sandbox.scheduler import Scheduler, Ticket
+from sandbox.scheduler import Scheduler
 from sandbox.scoring import Score, score
 from sandbox.selftest import encode_group
 from sandbox.settings import SandboxSettings
 from sandbox.slots import table_lengths
 from sandbox.stages import generate, prompt
+from sandbox.ticket import Ticket
 from sandbox.trace import Trace
 
 T = TypeVar("T")

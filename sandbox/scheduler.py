@@ -18,15 +18,15 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
 import torch
 
-from sandbox.cache import ByteCache, CacheUse
+from sandbox.cache import ByteCache
 from sandbox.checkpoint import Checkpoint
-from sandbox.errors import EngineFailed, OutOfMemory
+from sandbox.errors import EngineFailed
 from sandbox.lane import Lane, promise
 from sandbox.programs import KeyValues, Programs, plain
 from sandbox.selftest import repeats
@@ -41,7 +41,7 @@ from sandbox.slots import (
     table_length,
     table_lengths,
 )
-from sandbox.stages.generate import Answer
+from sandbox.ticket import Ticket, in_words
 from sandbox.turns import Turns
 
 T = TypeVar("T")
@@ -59,34 +59,6 @@ EXIT_SECONDS = 5.0
 """Seconds that the end of the process waits for the model's thread to finish what it does."""
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(eq=False)
-class Ticket:
-    """An answer on its way through the slots."""
-
-    answer: Answer
-    programs: Programs
-    """What reads its prompt and steps it."""
-    user: str = ""
-    stopped: Callable[[], bool] = bool
-    """Asked before every step; True ends the answer."""
-    told: Callable[[], None] | None = None
-    """Called by the model's thread after every token; must return at once."""
-    repeat: bool = True
-    """Whether its numbers must not depend on the company; if they may, prompts that wait together are read together."""
-    done: Future[None] = field(default_factory=Future)
-    submitted: float = 0.0
-    """When it began to wait for a slot, by `time.perf_counter()`."""
-    uses: list[CacheUse] = field(default_factory=list)
-    """Whether the prefix cache had its first part."""
-    slots: int = 0
-    length: int = 0
-    prefill: tuple[int, int] = (0, 0)
-    repeatable: bool = False
-    """Whether the self-test found that the slots give equal numbers in any company."""
-    company: int = 0
-    """Most answers that were under way in one of its steps."""
 
 
 _Place = tuple[int, bool]
@@ -310,7 +282,7 @@ class Scheduler:
         """Return once there is something to do; False once there never will be."""
         with self._work:
             while True:
-                if self._calls or self._batches or self._read_there or any(self._joining.values()):
+                if self._calls or self._batches or self._read_there or self._someone_can_join():
                     return True
                 if any(table.taken for table in self._tables.values()):
                     return True
@@ -325,9 +297,15 @@ class Scheduler:
             left = min(max(self._hopes, default=0.0), until) - now
             if left <= 0 or not any(table.taken < len(table.tickets) for table in self._tables.values()):
                 return False
-            if not (self._calls or self._read_there or any(self._joining.values())):
+            if not (self._calls or self._read_there or self._someone_can_join()):
                 self._work.wait(left)
-            return bool(self._calls or self._read_there) or any(self._joining.values())
+            return bool(self._calls or self._read_there) or self._someone_can_join()
+
+    def _someone_can_join(self) -> bool:
+        """Whether an answer waits for which there is a slot."""
+        return any(
+            waiting and (place not in self._tables or self._free(place) > 0) for place, waiting in self._joining.items()
+        )
 
     def _busy(self) -> bool:
         return bool(self._batches) or any(table.taken for table in self._tables.values())
@@ -577,18 +555,6 @@ def end_all() -> None:
         scheduler.close()
     for scheduler in running:
         scheduler.join(EXIT_SECONDS)
-
-
-def in_words(error: BaseException) -> BaseException:
-    """Return an error that says what a person can do, where it is the memory that is full."""
-    full = isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
-    if not full:
-        return error
-    said = OutOfMemory(
-        "There isn't enough memory for this question with its pictures. Use fewer pictures, or ask again later."
-    )
-    said.__cause__ = error
-    return said
 
 
 def _window(checkpoint: Checkpoint) -> int | None:

@@ -17,7 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from sandbox.device import choose_placement
 from sandbox.engine import Engine
 from sandbox.slots import table_bytes
 from sandbox.tiny import draw, sample_scene
+from tests.bench.repeats import counts
 
 WAIT_SECONDS = 300
 
@@ -52,39 +53,54 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7, help="Rounds of each comparison.")
     parser.add_argument("--tokens", type=int, default=32, help="Tokens of every answer.")
     parser.add_argument("--users", type=int, nargs="+", default=[8, 16], help="Users at once.")
-    parser.add_argument("--slots", type=int, default=0, help="Slots; 0: the settings'.")
+    parser.add_argument("--slots", type=int, nargs="+", default=[8, 16], help="Numbers of slots to try, one by one.")
     parser.add_argument("--threads", type=int, default=0, help="Threads on a CPU; 0: the settings'.")
+    parser.add_argument("--runs", type=int, default=1000, help="Mixed runs whose bits are compared.")
     parser.add_argument("--plain", action="store_true", help="Without the compiler.")
     parser.add_argument("--no-gradio", action="store_true", help="Leave out the comparison through Gradio.")
     parser.add_argument("--out", type=Path, default=Path("results"), help="Folder of the results.")
     options = parser.parse_args()
 
     load_before = os.getloadavg()[0]
-    given = {"sandbox_slots": options.slots, "sandbox_threads": options.threads}
-    settings = SandboxSettings(
-        sandbox_compile=not options.plain, **{name: value for name, value in given.items() if value}
-    )
-    engine = open_model(options.model, settings)
-    engine.checkpoint.model.generation_config.eos_token_id = None  # every answer has as many tokens
-    threads = engine.compute(torch.get_num_threads)
-    torch.set_num_threads(threads)
-    compiled = wait_for_compiler(engine, options.tokens)
-    rows = []
-    for users in options.users:
-        rows += together(engine, users, options.tokens, options.rounds)
-    rows += alone(engine, options.tokens, options.rounds)
-    rows += hits(engine, options.rounds)
-    if not options.no_gradio:
-        rows += through_gradio(engine, options.users[0], options.tokens, max(3, options.rounds // 2))
-    rows += memory(engine)
-    slots, length, *_ = engine.tables[-1][1], engine.tables[-1][0]
+    rows, heads = [], []
+    for number, slots in enumerate(options.slots):
+        settings = SandboxSettings(sandbox_compile=not options.plain, sandbox_slots=slots)
+        if options.threads:
+            settings = settings.model_copy(update={"sandbox_threads": options.threads})
+        engine = open_model(options.model, settings)
+        kept = engine.checkpoint.model.generation_config.eos_token_id
+        engine.checkpoint.model.generation_config.eos_token_id = None  # every answer has as many tokens
+        threads = engine.compute(torch.get_num_threads)
+        torch.set_num_threads(threads)
+        compiled = wait_for_compiler(engine, options.tokens)
+        found = []
+        for users in options.users:
+            found += together(engine, users, options.tokens, options.rounds)
+        found += alone(engine, options.tokens, options.rounds)
+        if not number:
+            found += hits(engine, options.rounds)
+            if not options.no_gradio:
+                found += through_gradio(engine, options.users[0], options.tokens, max(3, options.rounds // 2))
+        found += memory(engine)
+        engine.checkpoint.model.generation_config.eos_token_id = kept
+        if options.runs and not number:
+            found += bits(engine, options.runs)
+        rows += [replace(each, what=f"{slots} slots: {each.what}") for each in found]
+        heads.append(f"{slots} slots: {'compiled' if compiled else 'plain'} programs ({engine.compiling})")
+        about = engine.description
+        engine.close()
     head = (
-        f"{engine.description}\n\n{slots} slots, {threads} threads, {'compiled' if compiled else 'plain'} steps "
-        f"({engine.compiling}), answers of {options.tokens} tokens, {options.rounds} rounds; load average "
-        f"{load_before:.1f} before, {os.getloadavg()[0]:.1f} after, on {os.cpu_count()} cores; longest slots {length}; "
-        f"PyTorch {torch.__version__}"
+        f"{about}\n\n{'; '.join(heads)}; {threads} threads, answers of {options.tokens} tokens, "
+        f"{options.rounds} rounds; load average {load_before:.1f} before, {os.getloadavg()[0]:.1f} after, "
+        f"on {os.cpu_count()} cores; PyTorch {torch.__version__}"
     )
     write(options.out, head, rows)
+
+
+def bits(engine: Engine, runs: int) -> list[Row]:
+    """Count the runs among cancelled and refused ones whose receipts are those of the same requests alone."""
+    found = counts(engine, runs)
+    return [row(f"{found['runs']} mixed runs, equal bit for bit to those alone", [found["equal"]], "runs", f"{runs}")]
 
 
 def together(engine: Engine, users: int, tokens: int, rounds: int) -> list[Row]:
