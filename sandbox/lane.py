@@ -45,6 +45,8 @@ class Lane:
         self._other = other
         self._calls: Turns[Callable[[], None]] = Turns()
         self._work = threading.Condition()
+        self._offered: Callable[[], None] | None = None
+        self._idle = False
         self._closed = False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
@@ -60,6 +62,15 @@ class Lane:
             self._calls.put(user, run)
             self._work.notify()
         return result.result()
+
+    def offer(self, function: Callable[[], T]) -> Future[T] | None:
+        """Let the thread run a function now, if it has nothing to do; None if it has."""
+        with self._work:
+            if not self._idle or self._calls or self._offered or self._closed:
+                return None
+            self._offered, result = promise(function)
+            self._work.notify()
+            return result
 
     def wake(self) -> None:
         """Tell that there may be other work."""
@@ -81,9 +92,18 @@ class Lane:
         with torch.inference_mode():
             while True:
                 with self._work:
-                    while not (run := self._calls.take() if self._calls else self._other()):
+                    while not (run := self._next()):
                         if self._closed:
                             return
+                        self._idle = True
                         self._work.wait()
+                    self._idle = False
                 with self.held:
                     run()
+
+    def _next(self) -> Callable[[], None] | None:
+        """Return what to run now."""
+        if self._offered:
+            run, self._offered = self._offered, None
+            return run
+        return self._calls.take() if self._calls else self._other()

@@ -26,6 +26,7 @@ import torch
 
 from sandbox.cache import ByteCache
 from sandbox.checkpoint import Checkpoint
+from sandbox.device import SMALL_MODEL
 from sandbox.errors import EngineFailed
 from sandbox.lane import Lane, promise
 from sandbox.programs import KeyValues, Programs, plain
@@ -51,6 +52,13 @@ PAUSE = 0.05
 
 MOMENT = 0.05
 """Longest that a step waits for a request that has arrived, so that those who come together are stepped together."""
+
+WIDEST = 8
+"""Most slots of a table of a small model on a CPU, where two tables are stepped side by side.
+
+A step costs the same however many of its slots are taken, so a person alone shouldn't pay for sixteen. A larger model
+reads all its weights in each step, so it has one table.
+"""
 
 SWITCH = 0.0005
 """Seconds after which a thread gives Python's lock to one that waits for it, as the model's does after each step."""
@@ -79,6 +87,11 @@ class _Table:
     def taken(self) -> int:
         return sum(ticket is not None for ticket in self.tickets)
 
+    @property
+    def shared(self) -> bool:
+        """Whether several answers may be in it at once."""
+        return len(self.tickets) == self.slots.slots
+
 
 class Scheduler:
     """Runs the model for everybody."""
@@ -97,7 +110,7 @@ class Scheduler:
 
         Args:
             checkpoint: The model; only this thread may run it from now on.
-            slots: Rows of a table.
+            slots: Most rows of all tables of one length.
             positions: Most rows times positions of all tables, in equal shares: longer tables get fewer rows.
             threads: Threads that compute on a CPU.
             prefixes: Keys and values of first parts of prompts.
@@ -109,13 +122,15 @@ class Scheduler:
         self._slots = slots
         self._positions = positions
         self._prefixes = prefixes
+        small = checkpoint.placement.device == "cpu" and checkpoint.parameters < SMALL_MODEL
+        self._widest = WIDEST if small else slots
         self._graphs = graphs and checkpoint.placement.device.startswith("cuda")
         self.programs = plain(checkpoint, table_lengths(self.context))
         """What new requests are computed by. Another set may be put here at any time: a request keeps to its own."""
         self._calls: Turns[Callable[[], None]] = Turns()
         self._joining: dict[_Place, Turns[Ticket]] = {}
         self._batches: list[tuple[Iterator[None], Future[None]]] = []
-        self._tables: dict[_Place, _Table] = {}
+        self._tables: dict[_Place, list[_Table]] = {}
         self._nothing = no_prefix(checkpoint)
         self._held: Counter[_Place] = Counter()
         """Slots that are kept for prompts which are being read."""
@@ -199,30 +214,41 @@ class Scheduler:
         result.result()
 
     def rows(self, length: int) -> int:
-        """Return the slots of a table: even, since odd numbers were seen to give slots different bits."""
-        share = self._positions // len(table_lengths(self.context))
-        rows = min(self._slots, max(1, share // length))
+        """Return the slots of one table: even, since odd numbers were seen to give slots different bits."""
+        all_rows = self._all_rows(length)
+        tables = -(-all_rows // self._widest)
+        rows = all_rows // tables
         return rows - rows % 2 if rows > 1 else 1
+
+    def _all_rows(self, length: int) -> int:
+        """Return the most slots of a length in all its tables."""
+        share = self._positions // len(table_lengths(self.context))
+        return min(self._slots, max(1, share // length))
 
     def tables(self) -> list[tuple[int, int, bool, bool]]:
         """Return length, slots, whether compiled, and whether the self-test passed, of each table in use."""
         with self._work:
             return [
                 (length, table.slots.slots, compiled, table.repeatable)
-                for (length, compiled), table in sorted(self._tables.items())
+                for (length, compiled), tables in sorted(self._tables.items())
+                for table in tables
             ]
 
     @property
     def alone(self) -> bool:
         """Whether answers take turns because company changed the numbers in a self-test."""
         with self._work:
-            return any(len(table.tickets) < table.slots.slots for table in self._tables.values())
+            return any(not table.shared for table in self._every)
 
     @property
     def load(self) -> tuple[int, int]:
         """How many answers are under way, and how many wait for a slot."""
         with self._work:
-            return sum(table.taken for table in self._tables.values()), sum(map(len, self._joining.values()))
+            return sum(table.taken for table in self._every), sum(map(len, self._joining.values()))
+
+    @property
+    def _every(self) -> list[_Table]:
+        return [table for tables in self._tables.values() for table in tables]
 
     def close(self) -> None:
         """Let the threads end once their work is done; nothing is taken any more."""
@@ -261,22 +287,26 @@ class Scheduler:
         while self._someone_comes(until):
             self._serve(until)
             self._join(until)
-        for place, table in list(self._tables.items()):
-            if table.taken:
-                self._step(place, table)
-            elif not place[1] and self.programs.compiled:  # nobody new comes to a plain table any more
-                with self._work:
-                    if not self._joining[place] and not self._held[place]:
-                        del self._tables[place]
+        self._step_all()
         self._step_batches()
+        if self.programs.compiled:
+            self._drop_plain()
 
     def _lose(self, error: BaseException) -> None:
         """End every answer that has a slot."""
-        for table in self._tables.values():
+        for table in self._every:
             for ticket in table.tickets:
                 if ticket and not ticket.done.done():
                     ticket.done.set_exception(error)
-        self._tables.clear()
+        with self._work:
+            self._tables.clear()
+
+    def _drop_plain(self) -> None:
+        """Free the plain tables that are empty, since nobody new comes to them any more."""
+        with self._work:
+            for place in [place for place in self._tables if not place[1]]:
+                if not (self._joining[place] or self._held[place] or any(each.taken for each in self._tables[place])):
+                    del self._tables[place]
 
     def _wait(self) -> bool:
         """Return once there is something to do; False once there never will be."""
@@ -284,7 +314,7 @@ class Scheduler:
             while True:
                 if self._calls or self._batches or self._read_there or self._someone_can_join():
                     return True
-                if any(table.taken for table in self._tables.values()):
+                if any(table.taken for table in self._every):
                     return True
                 if self._closed and not self._held.total():
                     return False
@@ -295,7 +325,7 @@ class Scheduler:
         now = time.perf_counter()
         with self._work:
             left = min(max(self._hopes, default=0.0), until) - now
-            if left <= 0 or not any(table.taken < len(table.tickets) for table in self._tables.values()):
+            if left <= 0 or not any(self._free(place) > 0 for place in self._tables):
                 return False
             if not (self._calls or self._read_there or self._someone_can_join()):
                 self._work.wait(left)
@@ -303,12 +333,10 @@ class Scheduler:
 
     def _someone_can_join(self) -> bool:
         """Whether an answer waits for which there is a slot."""
-        return any(
-            waiting and (place not in self._tables or self._free(place) > 0) for place, waiting in self._joining.items()
-        )
+        return any(waiting and self._free(place) > 0 for place, waiting in self._joining.items())
 
     def _busy(self) -> bool:
-        return bool(self._batches) or any(table.taken for table in self._tables.values())
+        return bool(self._batches) or any(table.taken for table in self._every)
 
     def _serve(self, until: float) -> None:
         while True:
@@ -326,7 +354,7 @@ class Scheduler:
             while True:
                 with self._work:
                     waiting = self._joining[place]
-                    free = self._free(place) if place in self._tables else 1
+                    free = self._free(place)
                     if not waiting or free < 1:
                         break
                     ticket = waiting.take()
@@ -345,9 +373,18 @@ class Scheduler:
                     return
 
     def _free(self, place: _Place) -> int:
-        """Return the slots of a table that nobody has and that are kept for nobody; 0 if there is no table yet."""
-        table = self._tables.get(place)
-        return table.tickets.count(None) - self._held[place] if table else 0
+        """Return the slots of a length that nobody has and that are kept for nobody; 1 before the first self-test."""
+        tables = self._tables.get(place)
+        if not tables:
+            return 1 - self._held[place]
+        free = sum(table.tickets.count(None) for table in tables) - self._held[place]
+        if all(table.shared for table in tables):  # further tables are made when they are needed
+            free += self._further(place) * tables[0].slots.slots
+        return free
+
+    def _further(self, place: _Place) -> int:
+        """Return how many further tables of a length there may be."""
+        return self._all_rows(place[0]) // self.rows(place[0]) - len(self._tables.get(place, ()))
 
     def _help(self) -> Callable[[], None] | None:
         """Take a prompt that waits for a slot which is free, and return what reads it in the vision tower's thread.
@@ -430,7 +467,12 @@ class Scheduler:
         self, ticket: Ticket, place: _Place, parts: list[tuple[KeyValues, int]], chosen: Chosen, row: int = 0
     ) -> None:
         """Choose the first token, and give the answer a slot unless that was all."""
-        table = self._tables.get(place) or self._open(ticket.programs, place)
+        table = self._with_room(ticket.programs, place)
+        if table is None:  # a table failed its self-test, so there are fewer slots than it seemed
+            ticket.answer.moments.clear()
+            with self._work:
+                self._joining[place].put(ticket.user, ticket)
+            return
         ticket.slots, ticket.length = table.slots.slots, table.slots.length
         ticket.repeatable = table.repeatable and ticket.repeat
         token = self._take(ticket, chosen, row)
@@ -462,6 +504,15 @@ class Scheduler:
         chosen, new = read_prompt(programs.prompt, self.checkpoint, rest, first, split)
         return [(first, split), (new, len(rest))], chosen
 
+    def _with_room(self, programs: Programs, place: _Place) -> _Table | None:
+        """Return the first table of a length that has a free slot, a new one if there may be; None if all are full."""
+        tables = self._tables.get(place, [])
+        for table in tables:
+            if None in table.tickets:
+                return table
+        may = not tables or (all(table.shared for table in tables) and self._further(place) > 0)
+        return self._open(programs, place) if may else None
+
     def _open(self, programs: Programs, place: _Place) -> _Table:
         """Put a table into use after its self-test; one that fails is used one answer at a time."""
         length = place[0]
@@ -475,23 +526,40 @@ class Scheduler:
         if not repeatable:
             log.warning("Slots of length %d give different numbers in company; answers take turns", length)
         places = slots.slots if repeatable else 1
-        table = self._tables[place] = _Table(slots, repeatable or places == 1, [None] * places)
+        table = _Table(slots, repeatable or places == 1, [None] * places)
+        with self._work:
+            self._tables.setdefault(place, []).append(table)
         return table
 
-    def _step(self, place: _Place, table: _Table) -> None:
-        for slot, ticket in enumerate(table.tickets):
-            if ticket and ticket.stopped():
-                self._end(table, slot)
+    def _step_all(self) -> None:
+        """Step everybody once; of two tables, one in the vision tower's thread if that has nothing to do."""
+        going = []
+        for place, tables in self._tables.items():
+            for table in tables:
+                for slot, ticket in enumerate(table.tickets):
+                    if ticket and ticket.stopped():
+                        self._end(table, slot)
+                if table.taken:
+                    going.append((place, table))
+        while going:
+            mine, beside = going.pop(), None
+            if going and self._vision and (beside := self._vision.offer(going[-1][1].slots.step)):
+                other = going.pop()
+            self._go_on(*mine, mine[1].slots.step)
+            if beside:
+                self._go_on(*other, beside.result)
+
+    def _go_on(self, place: _Place, table: _Table, compute: Callable[[], Chosen]) -> None:
+        """Choose the next token of each answer in a table, whose step is computed by this."""
         company = table.taken
-        if not company:
-            return
         try:
-            step = table.slots.step()
+            step = compute()
         except BaseException as error:  # all of them are lost, and the table with them
             for slot, ticket in enumerate(table.tickets):
                 if ticket:
                     self._end(table, slot, in_words(error))
-            del self._tables[place]
+            with self._work:
+                self._tables[place].remove(table)
             return
         chosen = {}
         for slot, ticket in enumerate(table.tickets):

@@ -62,11 +62,11 @@ class SandboxSettings(BaseSettings):
     max_new_tokens: int = Field(default=512, ge=1, description="Longest answer that may be asked for, in tokens.")
 
     sandbox_slots: int = Field(
-        default=8,
+        default=16,
         ge=1,
         le=256,
-        description="Answers that are stepped together. More serve more people at once and cost each a little; even "
-        "numbers.",
+        description="Answers that are under way at once; even numbers. A small model on a CPU steps them in tables of "
+        "up to 8, two side by side; others in one table, which costs each a little more the larger it is.",
     )
     sandbox_kv_tokens: int = Field(
         default=16_384,

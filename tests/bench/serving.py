@@ -53,7 +53,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7, help="Rounds of each comparison.")
     parser.add_argument("--tokens", type=int, default=32, help="Tokens of every answer.")
     parser.add_argument("--users", type=int, nargs="+", default=[8, 16], help="Users at once.")
-    parser.add_argument("--slots", type=int, nargs="+", default=[8, 16], help="Numbers of slots to try, one by one.")
+    parser.add_argument("--slots", type=int, nargs="+", default=[16], help="Numbers of slots to try, one by one.")
     parser.add_argument("--threads", type=int, default=0, help="Threads on a CPU; 0: the settings'.")
     parser.add_argument("--runs", type=int, default=1000, help="Mixed runs whose bits are compared.")
     parser.add_argument("--plain", action="store_true", help="Without the compiler.")

@@ -18,6 +18,11 @@ def lane():
     lane.join(PATIENCE)
 
 
+def waiting(lane):
+    with lane._work:
+        return len(lane._calls)
+
+
 def test_a_function_runs_in_the_lanes_own_thread_and_gives_its_result(lane):
     assert lane.call(lambda value: (value + 1, threading.current_thread().name), 1) == (2, "lane")
 
@@ -38,9 +43,9 @@ def test_users_take_turns(lane):
     callers[0].start()
     for user, number in [("a", 1), ("a", 2), ("a", 3), ("b", 1)]:
         caller = threading.Thread(target=lane.call, args=(order.append, (user, number)), kwargs={"user": user})
-        before = len(lane._calls)
+        before = waiting(lane)
         caller.start()
-        while len(lane._calls) == before:
+        while waiting(lane) == before:
             pass
         callers.append(caller)
     going.set()
@@ -57,6 +62,21 @@ def test_it_does_other_work_when_nothing_waits_and_is_told():
     lane.wake()
     assert done.wait(PATIENCE)
     lane.close()
+
+
+def test_it_takes_an_offer_only_if_it_has_nothing_to_do(lane):
+    lane.call(int)
+    while (offered := lane.offer(lambda: 3)) is None:
+        pass
+    assert offered.result(PATIENCE) == 3
+    going = threading.Event()
+    caller = threading.Thread(target=lane.call, args=(going.wait, PATIENCE))
+    caller.start()
+    while lane._idle:
+        pass
+    assert lane.offer(lambda: 3) is None
+    going.set()
+    caller.join(PATIENCE)
 
 
 def test_who_holds_it_keeps_it_from_beginning_anything(lane):

@@ -192,6 +192,50 @@ def test_more_prompts_than_slots_are_all_answered_whoever_reads_them(random_llav
     engine.close()
 
 
+def test_a_full_table_is_followed_by_another_and_an_answer_is_the_same_in_either(random_llava, pictures):
+    engine = load_engine(random_llava, settings=small(sandbox_slots=16))
+    requests = [Request(f"What is {n}?", pictures[n % 3 : n % 3 + 1], max_new_tokens=60, seed=n) for n in range(16)]
+    alone = [receipt(engine.answer_many([request])[0]) for request in requests]
+    (length,) = {each.length for each in alone}
+
+    def tables():
+        return [slots for long, slots, *_ in engine.tables if long == length]
+
+    assert tables() == [8]
+    together = engine.answer_many(requests)
+    assert tables() == [8, 8]
+    assert [receipt(reply) for reply in together] == alone
+    engine.close()
+
+
+def test_a_fault_in_one_table_ends_its_own_answers_only(random_llava, pictures, monkeypatch):
+    from sandbox.slots import SlotTable
+
+    engine = load_engine(random_llava, settings=small(sandbox_slots=16))
+    step, calls = SlotTable.step, []
+
+    def broken(table):
+        calls.append(table)
+        if len(set(calls)) > 1 and table is not calls[0]:
+            raise ZeroDivisionError("a fault")
+        return step(table)
+
+    monkeypatch.setattr(SlotTable, "step", broken)
+    monkeypatch.setattr("sandbox.scheduler.repeats", lambda table: True)
+
+    def ask(number):
+        try:
+            return engine.answer(f"What is {number}?", pictures[:1], max_new_tokens=80)
+        except ZeroDivisionError as error:
+            return error
+
+    with ThreadPoolExecutor(16) as pool:
+        outcomes = list(pool.map(ask, range(16)))
+    lost = [outcome for outcome in outcomes if isinstance(outcome, ZeroDivisionError)]
+    assert 0 < len(lost) <= 8
+    engine.close()
+
+
 def test_slots_that_change_the_numbers_are_used_one_at_a_time(random_llava, pictures, monkeypatch, caplog):
     monkeypatch.setattr("sandbox.scheduler.repeats", lambda table: False)
     engine = load_engine(random_llava, settings=small())
