@@ -294,7 +294,10 @@ class Engine:
         return BatchReport(strategy, replies, seconds, batches, latencies([a.moments for a in answers], started))
 
     def compute(self, function: Callable[..., T], *inputs: Any) -> T:
-        """Run a function in the model's thread, between two steps of the answers, and return what it gives."""
+        """Run a function in the model's thread, between two steps of the answers, and return what it gives.
+
+        Nothing else uses the model meanwhile, so it may change for a moment how the model computes.
+        """
         return self._scheduler.alone_with_model(function, *inputs)
 
     def cache_report(self) -> list[CacheReport]:
@@ -346,9 +349,7 @@ class Engine:
         if embeddings is None:
             embeddings = self._embeddings(request)
         tokens = reply.tokens if token is None else reply.tokens[: token + 1]
-        weights = self._scheduler.call(
-            attention, self.checkpoint, embeddings, tokens, columns, layers, token is not None
-        )
+        weights = self.compute(attention, self.checkpoint, embeddings, tokens, columns, layers, token is not None)
         return weights if token is None else weights[:, :, 0]
 
     def score(self, requests: Sequence[Request], tokens: Sequence[int]) -> list[Score]:

@@ -91,7 +91,7 @@ def counts(engine: Engine, runs: int, seed: int = 0) -> dict[str, int]:
 
 
 def _settled(engine: Engine, request: Request) -> Reply:
-    """Answer alone, once the compiled step of this length is in use if there will be one."""
+    """Answer alone, once the compiled programs are in use if there will be any."""
     while True:
         reply = engine.answer_many([request])[0]
         if reply.trace.receipt.compiled or not engine.compiling.startswith("compil"):

@@ -284,7 +284,7 @@ def row(what: str, values: Sequence[float], unit: str, target: str = "") -> Row:
 
 
 def wait_for_compiler(engine: Engine, tokens: int) -> bool:
-    """Answer until the compiled step is in use, or there won't be one."""
+    """Answer until the compiled programs are in use, or there won't be any."""
     end = time.monotonic() + WAIT_SECONDS
     while time.monotonic() < end:
         receipt = engine.answer_many(ask(1, tokens))[0].trace.receipt

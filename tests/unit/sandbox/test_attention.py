@@ -75,3 +75,16 @@ def test_one_token_of_the_answer_can_be_chosen(engine, asked):
     )
     with pytest.raises(BadOption, match="tokens 0 to 5; 6 was given"):
         engine.attention(asked, reply, token=6)
+
+
+def test_looking_at_attention_leaves_the_numbers_of_others_alone(engine, asked, pictures):
+    from concurrent.futures import ThreadPoolExecutor
+
+    requests = [Request(f"What is {number}?", pictures[:1], max_new_tokens=1, cache=False) for number in range(40)]
+    alone = [engine.answer_many([request])[0].trace.receipt for request in requests]
+    reply = engine.answer_many([asked])[0]
+    with ThreadPoolExecutor(5) as pool:
+        looks = [pool.submit(engine.attention, asked, reply) for _ in range(40)]
+        others = list(pool.map(lambda request: engine.answer_many([request])[0].trace.receipt, requests))
+        assert all(look.result().size for look in looks)
+    assert others == alone
