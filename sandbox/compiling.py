@@ -74,7 +74,7 @@ class Compiler:
         if reason := unavailable(self._checkpoint):
             self._state = f"not compiled: {reason}"
         elif self._complete:
-            self._load(ready, time.perf_counter())
+            self._load(ready, "compiled at an earlier start")
         else:
             self._state = "compiling"
             threading.Thread(target=self._make, args=(ready,), name="compiler", daemon=True).start()
@@ -103,7 +103,7 @@ class Compiler:
                 f"not compiled: {failure.strip().splitlines()[-1] if failure.strip() else 'the compiler ended'}"
             )
             return
-        self._load(ready, started)
+        self._load(ready, f"compiled in {time.perf_counter() - started:.0f} s")
 
     def _run_child(self) -> str:
         """Compile in another process; return what it said if it failed."""
@@ -130,7 +130,7 @@ class Compiler:
                 code = child.wait()
             return "" if code == 0 else errors.read_text()[-4000:] or f"the compiler ended with {code}"
 
-    def _load(self, ready: Callable[[Programs], None], started: float) -> None:
+    def _load(self, ready: Callable[[Programs], None], state: str) -> None:
         try:
             libraries = {name: Library(self._folder / f"{name}.so") for name in self._plan.names}
         except Exception as error:
@@ -139,7 +139,7 @@ class Compiler:
             self._state = f"not compiled: {error}"
             return
         os.utime(self._folder)
-        self._state = f"compiled, ready after {time.perf_counter() - started:.0f} s"
+        self._state = state
         log.info("The model's programs: %s", self._state)
         steps = {length: libraries[f"step_{length}"] for length in self._plan.rows}
         ready(Programs(libraries["tower"], libraries["prefix"], libraries["prompt"], steps, compiled=True))
