@@ -18,6 +18,15 @@ def lane():
     lane.join(PATIENCE)
 
 
+def wait_for(condition):
+    pause = threading.Event()
+    for _ in range(int(PATIENCE / 0.01)):
+        if condition():
+            return
+        pause.wait(0.01)
+    raise AssertionError("it never came")
+
+
 def waiting(lane):
     with lane._work:
         return len(lane._calls)
@@ -37,18 +46,31 @@ def test_a_function_may_call_the_lane_itself(lane):
     assert lane.call(lambda: lane.call(int, "3")) == 3
 
 
-def test_users_take_turns(lane):
-    order, going = [], threading.Event()
-    callers = [threading.Thread(target=lane.call, args=(going.wait, PATIENCE))]
-    callers[0].start()
-    for user, number in [("a", 1), ("a", 2), ("a", 3), ("b", 1)]:
-        caller = threading.Thread(target=lane.call, args=(order.append, (user, number)), kwargs={"user": user})
-        before = waiting(lane)
-        caller.start()
-        while waiting(lane) == before:
-            pass
-        callers.append(caller)
+@pytest.fixture
+def busy(lane):
+    """The lane in the middle of a call, until this event is set."""
+    began, going = threading.Event(), threading.Event()
+
+    def run():
+        began.set()
+        going.wait(PATIENCE)
+
+    caller = threading.Thread(target=lane.call, args=(run,))
+    caller.start()
+    assert began.wait(PATIENCE)
+    yield going
     going.set()
+    caller.join(PATIENCE)
+
+
+def test_users_take_turns(lane, busy):
+    order, callers = [], []
+    for count, (user, number) in enumerate([("a", 1), ("a", 2), ("a", 3), ("b", 1)], 1):
+        caller = threading.Thread(target=lane.call, args=(order.append, (user, number)), kwargs={"user": user})
+        caller.start()
+        wait_for(lambda count=count: waiting(lane) == count)
+        callers.append(caller)
+    busy.set()
     for caller in callers:
         caller.join(PATIENCE)
     assert order.index(("b", 1)) == 1
@@ -64,19 +86,14 @@ def test_it_does_other_work_when_nothing_waits_and_is_told():
     lane.close()
 
 
-def test_it_takes_an_offer_only_if_it_has_nothing_to_do(lane):
-    lane.call(int)
-    while (offered := lane.offer(lambda: 3)) is None:
-        pass
-    assert offered.result(PATIENCE) == 3
-    going = threading.Event()
-    caller = threading.Thread(target=lane.call, args=(going.wait, PATIENCE))
-    caller.start()
-    while lane._idle:
-        pass
+def test_it_takes_an_offer_when_it_has_nothing_to_do(lane):
+    offered = []
+    wait_for(lambda: (future := lane.offer(lambda: 3)) and offered.append(future) is None)
+    assert offered[0].result(PATIENCE) == 3
+
+
+def test_it_takes_no_offer_while_it_works(lane, busy):
     assert lane.offer(lambda: 3) is None
-    going.set()
-    caller.join(PATIENCE)
 
 
 def test_who_holds_it_keeps_it_from_beginning_anything(lane):
