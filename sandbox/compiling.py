@@ -97,11 +97,9 @@ class Compiler:
             failure = str(error)
         if self._closed:
             return
-        if failure or not self._complete:
+        if failure:
             log.warning("The model's programs can't be compiled; PyTorch runs them as they are: %s", failure)
-            self._state = (
-                f"not compiled: {failure.strip().splitlines()[-1] if failure.strip() else 'the compiler ended'}"
-            )
+            self._state = f"not compiled: {failure.splitlines()[-1]}"
             return
         self._load(ready, f"compiled in {time.perf_counter() - started:.0f} s")
 
@@ -125,10 +123,13 @@ class Compiler:
                 ) as child,
             ):
                 self._child = child
+                if self._closed:
+                    child.kill()
                 for line in child.stdout or ():
                     self._state = f"compiling: {line.strip()}"
                 code = child.wait()
-            return "" if code == 0 else errors.read_text()[-4000:] or f"the compiler ended with {code}"
+            failed = errors.read_text()[-4000:].strip() if code > 0 else ""  # a killed one has warnings to show at most
+            return "" if code == 0 else failed or f"the compiler ended with {code}"
 
     def _load(self, ready: Callable[[Programs], None], state: str) -> None:
         try:

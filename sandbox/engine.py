@@ -1,8 +1,9 @@
 """The engine: a loaded LLaVA whose pipeline is open to view and to change, stage by stage.
 
-One thread owns the model; any thread may ask. Stages that are plain numpy, and functions that take a stage's place, run
-in the thread that asks, so that a slow one holds up nobody else. `encode` and `project` run in the model's thread, and
-the answers of everybody are stepped together in its slots: who comes joins, who is done leaves.
+One thread owns the language model; any thread may ask. Stages that are plain numpy, and functions that take a stage's
+place, run in the thread that asks, so that a slow one holds up nobody else. `encode` and `project` run in the vision
+tower's thread (on a GPU in the model's), and the answers of everybody are stepped together in slots: who comes joins,
+who is done leaves.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ from sandbox.trace import STAGES, ArraySummary, Segment, StageOutput, StageRecor
 T = TypeVar("T")
 
 MODEL_STAGES = frozenset({"encode", "project"})
-"""Stages that run in the model's thread; `generate` does too, a step at a time."""
+"""Stages that run in the vision tower's thread; `generate` runs in the language model's, a step at a time."""
 LOOKING = ("encode", "select", "reduce", "project")
 """Stages that turn pixels into features."""
 CACHED_STAGES = frozenset(STAGES[: STAGES.index("prompt")])
@@ -238,8 +238,7 @@ class Pipeline:
             run.record(name, costs[name], taken, given, note=_with_use(text, use))
             taken = given
         features = [each.rows for each in seen]
-        packing = [_packing(layout, len(rows)) for layout, rows in zip(layouts, features, strict=True)]
-        note = "; ".join(packing) if checkpoint.tiled else ""
+        note = _packings(layouts, features) if checkpoint.tiled else ""
         run.record("project", costs["project"], taken, features, note=_with_use(note, use))
         return features, b"".join(keys)
 
@@ -317,7 +316,7 @@ class Pipeline:
             reduced,
         )
         if checkpoint.tiled:
-            run.note("; ".join(_packing(layout, len(rows)) for layout, rows in zip(layouts, features, strict=True)))
+            run.note(_packings(layouts, features))
         return features
 
     def _seen(self, run: Run, pixels: np.ndarray, layouts: list[Layout], layer: int | list[int]) -> list[np.ndarray]:
@@ -330,7 +329,7 @@ class Pipeline:
             taken = given
         features: list[np.ndarray] = made["project"][0]
         if self._checkpoint.tiled:
-            run.note("; ".join(_packing(layout, len(rows)) for layout, rows in zip(layouts, features, strict=True)))
+            run.note(_packings(layouts, features))
         return features
 
     def _packed(self, value: Any, layouts: list[Layout], squares: int) -> list[np.ndarray]:
@@ -369,6 +368,11 @@ class Pipeline:
             output, seconds = timed(own, *inputs)
         run.record(name, seconds, inputs[0], output)
         return output
+
+
+def _packings(layouts: list[Layout], features: list[np.ndarray]) -> str:
+    """Return in words where the tokens of each picture come from."""
+    return "; ".join(_packing(layout, len(rows)) for layout, rows in zip(layouts, features, strict=True))
 
 
 def _packing(layout: Layout, rows: int) -> str:

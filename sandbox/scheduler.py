@@ -1,8 +1,9 @@
-"""One thread owns the model. It serves everybody's stages, and steps everybody's answers together.
+"""One thread owns the language model. It serves what needs the model, and steps everybody's answers together.
 
-Between two steps of the answers it runs what waits: stages that need the model, and prompts that are read into free
+Between two steps of the answers it runs what waits: functions that need the model, and prompts that are read into free
 slots, in turns between users. While somebody's answer is under way this takes `PAUSE` at most before the next step, so
-that a crowd of new prompts can't hold up the text of others.
+that a crowd of new prompts can't hold up the text of others. On a CPU the vision tower has a thread of its own, which
+reads prompts and steps a second table when it has nothing to look at.
 """
 
 from __future__ import annotations
